@@ -1,0 +1,95 @@
+"""The metrics against values worked out by hand, by brute force, and by the floors of the public protocol."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from models.metrics import (
+    Rows,
+    average_precision,
+    labelled,
+    measure,
+    one_query_a_class,
+    random_average_precision,
+    recall,
+)
+
+
+def rows(vectors: list[list[float]], labels: list[list[int]], prefix: str = "c") -> Rows:
+    ids = [f"{prefix}{i}" for i in range(len(vectors))]
+    return Rows(ids, np.array(vectors, np.float32), np.array(labels, bool))
+
+
+@pytest.mark.parametrize(
+    ("ranked", "expected"),
+    [
+        ([1, 0, 0], 1.0),
+        ([0, 1, 0], 1 / 2),
+        ([0, 1, 1], (1 / 2 + 2 / 3) / 2),
+        ([1, 0, 1, 0, 1], (1 + 2 / 3 + 3 / 5) / 3),
+        ([0, 0, 0], 0.0),  # nothing relevant: 0, and the query still counts
+    ],
+)
+def test_average_precision_by_hand(ranked: list[int], expected: float) -> None:
+    assert average_precision(np.array([ranked], bool))[0] == pytest.approx(expected)
+
+
+def test_recall_divides_by_all_relevant() -> None:
+    assert recall(np.array([[1, 0, 1, 1]], bool), k=2)[0] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(("n", "relevant"), [(1, 1), (4, 1), (5, 2), (6, 6), (6, 3)])
+def test_random_floor_is_the_mean_over_every_order(n: int, relevant: int) -> None:
+    orders = set(itertools.permutations([1] * relevant + [0] * (n - relevant)))
+    every = average_precision(np.array(sorted(orders), bool)).mean()
+    assert random_average_precision(np.array([relevant]), n)[0] == pytest.approx(every)
+
+
+def test_measure_ranks_by_inner_product_not_by_distance() -> None:
+    # Scores 2, 1, 10: the long third vector wins although it is the farthest away. Relevant: the first.
+    got = measure(rows([[1, 0]], [[1, 0]], "q"), rows([[2, 0], [1, 0], [10, 9]], [[1, 0], [0, 1], [0, 1]]))
+    assert got.average_precision[0] == pytest.approx(1 / 2)
+
+
+def test_depth_k_divides_by_the_hits_within_it() -> None:
+    candidates = rows([[4], [3], [2], [1]], [[0, 1], [1, 0], [0, 1], [1, 0]])
+    got = measure(rows([[1]], [[1, 0]], "q"), candidates, k=3)
+    assert got.average_precision[0] == pytest.approx((1 / 2 + 2 / 4) / 2)
+    assert got.average_precision_at_k[0] == pytest.approx(1 / 2)  # one hit within three
+    assert got.recall_at_k[0] == pytest.approx(1 / 2)
+
+
+def test_pair_protocol_asks_for_each_class_alone() -> None:
+    both = one_query_a_class(rows([[1]], [[1, 0, 1]], "q"))
+    assert both.labels.tolist() == [[True, False, False], [False, False, True]]
+    got = measure(both, rows([[2], [1]], [[1, 0, 0], [0, 0, 1]]))
+    assert got.average_precision.tolist() == pytest.approx([1.0, 1 / 2])
+
+
+def test_unlabelled_rows_are_left_out() -> None:
+    assert list(labelled(rows([[1], [2], [3]], [[0, 0], [1, 0], [0, 1]])).ids) == ["c1", "c2"]
+
+
+def test_ties_do_not_depend_on_the_order_of_rows() -> None:
+    random = np.random.default_rng(0)
+    vectors = random.integers(0, 2, (60, 3)).astype(np.float32)  # at most 8 vectors: ties everywhere
+    candidates = Rows([f"{i}" for i in range(60)], vectors, random.random((60, 4)) < 0.3)
+    queries = candidates.take(np.arange(20))
+    first = measure(queries, candidates).average_precision
+    assert np.array_equal(first, measure(queries, candidates.take(random.permutation(60))).average_precision)
+
+
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(1)
+    data = Rows(
+        [f"{i}" for i in range(50)], random.normal(size=(50, 8)).astype(np.float32), random.random((50, 3)) < 0.4
+    )
+    whole = measure(data, data)
+    monkeypatch.setattr("models.metrics._BLOCK_SCORES", 130)  # two queries a block, the last one alone
+    assert np.array_equal(whole.average_precision, measure(data, data).average_precision)
+
+
+def test_a_vector_that_is_not_finite_is_named() -> None:
+    with pytest.raises(ValueError, match='"c1" is not finite'):
+        rows([[1.0], [float("nan")]], [[1], [1]])
