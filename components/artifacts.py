@@ -1,0 +1,24 @@
+"""The artifact types that TFX has no standard for."""
+
+from tfx.types.artifact import Artifact
+
+TRAIN, VALID, TEST = "train", "valid", "test"
+SPLITS = (TRAIN, VALID, TEST)
+
+
+class Embeddings(Artifact):
+    """Parquet files: a row an image and attribute, with `id`, `split`, `role`, `attribute`, `labels` and `vector`."""
+
+    TYPE_NAME = "Embeddings"
+
+
+class Evaluation(Artifact):
+    """results.json: the metrics of one system on one split, and why it was or was not blessed in verdict.json."""
+
+    TYPE_NAME = "RetrievalEvaluation"
+
+
+class Index(Artifact):
+    """index/<attribute>/ for every attribute, and items.parquet, whose row i is row i of every index."""
+
+    TYPE_NAME = "RetrievalIndex"

@@ -1,0 +1,129 @@
+"""Attention: where in the photo an attribute shows, which channels speak of it, and where each of its classes shows.
+
+Maps come flattened, (B, P, C) with P = H x W positions. All attributes and all classes are computed at once.
+"""
+
+from typing import Any
+
+import keras
+from keras import KerasTensor as Tensor
+from keras import layers, ops
+
+from models.grid import Grid
+from models.taxonomy import Taxonomy
+
+
+def spatial_attention(keys: Tensor, queries: Tensor) -> Tensor:
+    """Where to look: alpha = softmax over positions of <query, key_j> / sqrt(d).
+
+    Args:
+        keys: (..., P, d), one a position.
+        queries: (..., Q, d), one an attribute or class; leading axes broadcast.
+    Returns: (..., Q, P), each row at least 0 and summing to 1.
+    Source: ASEN_v2's spatial attention, which has no tanh around the scaled product.
+    """
+    scores = ops.matmul(queries, ops.swapaxes(keys, -1, -2)) / float(keys.shape[-1]) ** 0.5
+    return ops.softmax(scores, axis=-1)
+
+
+def refined_map(x: Tensor, gate: Tensor, alpha: Tensor) -> Tensor:
+    """The map as one attribute sees it: X^n_j = X_j * g^n * (1 + P alpha^n_j) / 2.
+
+    alpha sums to 1, so that a bare 1 + alpha would be nearly the identity; P alpha is 1 on average.
+
+    Args:
+        x: (B, P, C).
+        gate: g, (B, N, C), in [0, 1].
+        alpha: (B, N, P), summing to 1 over P.
+    Returns: (B, N, P, C).
+    Source: our reconstruction of M3-Net's progressive refinement (Jiao et al., CVPR 2023), whose equations are unpublished.
+    """
+    emphasis = (1 + alpha.shape[-1] * alpha) / 2
+    return ops.expand_dims(x, 1) * ops.expand_dims(gate, 2) * ops.expand_dims(emphasis, 3)
+
+
+@keras.saving.register_keras_serializable(package="m3net")
+class AttributeAttention(layers.Layer):
+    """ASEN_v2's two attentions for all N attributes: (B, P, C) to alpha (B, N, P) and the channel gate g (B, N, C).
+
+    One learned embedding e_n of length `dim` conditions both:
+    keys = tanh(BN(W_c x_j + b_c)), alpha^n = spatial_attention(keys, tanh(W_t1 e_n + b));
+    v = sum_j alpha_j x_j, g^n = sigmoid(W_2 relu(W_1 [v; relu(W_t2 e_n + b)])).
+    Source: ASEN_v2's public formulas (Dong et al., TIP 2021).
+    """
+
+    def __init__(self, attributes: int, dim: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.attributes = attributes
+        self.dim = dim
+        self.key = layers.Dense(dim, name="key")
+        self.norm = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="norm")
+        self.query = layers.Dense(dim, activation="tanh", name="query")
+        self.condition = layers.Dense(dim, activation="relu", name="condition")
+        self.squeeze = layers.Dense(dim, activation="relu", name="squeeze")
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes the weights for a map (B, P, C)."""
+        channels = input_shape[-1]
+        self.embedding = self.add_weight(shape=(self.attributes, self.dim), initializer="glorot_uniform", name="e")
+        self.excite = layers.Dense(channels, activation="sigmoid", name="excite")
+        self.key.build(input_shape)
+        self.norm.build((*input_shape[:-1], self.dim))
+        self.query.build((self.attributes, self.dim))
+        self.condition.build((self.attributes, self.dim))
+        self.squeeze.build((None, self.attributes, channels + self.dim))
+        self.excite.build((None, self.attributes, self.dim))
+
+    def call(self, x: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
+        """(B, P, C) to alpha (B, N, P), summing to 1 over P, and g (B, N, C), in [0, 1]."""
+        embedding = ops.cast(self.embedding, self.compute_dtype)
+        keys = ops.tanh(self.norm(self.key(x), training=training))
+        alpha = spatial_attention(keys, self.query(embedding))
+        pooled = ops.matmul(alpha, x)
+        condition = ops.broadcast_to(self.condition(embedding), (ops.shape(x)[0], self.attributes, self.dim))
+        return alpha, self.excite(self.squeeze(ops.concatenate([pooled, condition], axis=-1)))
+
+    def get_config(self) -> dict[str, Any]:
+        """What the constructor takes."""
+        return {**super().get_config(), "attributes": self.attributes, "dim": self.dim}
+
+
+@keras.saving.register_keras_serializable(package="m3net")
+class ClassAttention(layers.Layer):
+    """One vector a class: refined maps (B, N, P, C) and attribute embeddings (N, d) to phi (B, M, D).
+
+    e_m = e_n + c_m: a class is its attribute's embedding plus an offset, which is how the taxonomy enters.
+    alpha_m = spatial_attention(tanh(W_k x_j + b), tanh(W_q e_m + b)) on its own attribute's map;
+    phi_m = sum_j alpha_mj (W_v x_j + b): projected before pooling, which is the same by linearity and C / D times cheaper.
+    Source: our reconstruction of M3-Net's class sub-network.
+    """
+
+    def __init__(self, taxonomy: str, dim: int, class_dim: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.taxonomy = taxonomy  # the text of taxonomy.json: a config holds plain values
+        self.dim = dim
+        self.class_dim = class_dim
+        self.grid = Grid(Taxonomy.from_json(taxonomy))
+        self.key = layers.Dense(dim, activation="tanh", name="key")
+        self.query = layers.Dense(dim, activation="tanh", name="query")
+        self.value = layers.Dense(class_dim, name="value")
+
+    def build(self, maps_shape: tuple[int | None, ...], embedding_shape: tuple[int | None, ...]) -> None:
+        """Makes the weights for refined maps (B, N, P, C)."""
+        shape = (len(self.grid.slot_of_class), self.dim)
+        self.offset = self.add_weight(shape=shape, initializer="glorot_uniform", name="c")
+        self.key.build(maps_shape)
+        self.value.build(maps_shape)
+        self.query.build((*embedding_shape[:-1], self.grid.slots, self.dim))
+
+    def call(self, maps: Tensor, embedding: Tensor) -> Tensor:
+        """(B, N, P, C) and (N, d) to phi (B, M, D)."""
+        offset = self.grid.spread(ops.expand_dims(ops.cast(self.offset, self.compute_dtype), 0))
+        queries = self.query(ops.expand_dims(ops.cast(embedding, self.compute_dtype), 1) + offset)
+        alpha = spatial_attention(self.key(maps), queries)  # (B, N, K, P)
+        return self.grid.collect(ops.matmul(alpha, self.value(maps)))
+
+    def get_config(self) -> dict[str, Any]:
+        """What the constructor takes."""
+        own = {"taxonomy": self.taxonomy, "dim": self.dim, "class_dim": self.class_dim}
+        return {**super().get_config(), **own}

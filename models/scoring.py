@@ -1,0 +1,53 @@
+"""Scoring: class posteriors from logits, and the retrieval vector whose inner product ranks a gallery.
+
+The score of query q and candidate c under one attribute is the probability that both show the same class, with a
+bonus for looking alike under it: s(q, c) = sum_m p_m(q) p_m(c) (1 + kappa cos(phi_m(q), phi_m(c))).
+"""
+
+from keras import KerasTensor as Tensor
+from keras import ops
+
+from models.grid import Grid
+from models.losses.classification import LOW
+from models.recipe import ModelConfig
+from models.taxonomy import Taxonomy
+
+
+def softmax_posteriors(logits: Tensor, grid: Grid) -> Tensor:
+    """p_m = softmax of an attribute's logits; (B, M) to float32 (B, M), summing to 1 over each attribute's classes."""
+    spread = grid.spread(ops.cast(logits, "float32"))
+    return grid.collect(ops.softmax(ops.where(grid.mask > 0, spread, LOW), axis=-1))
+
+
+def sigmoid_posteriors(logits: Tensor, grid: Grid) -> Tensor:
+    """p_m = sigmoid(x_m) over its sum in the attribute; (B, M) to float32 (B, M), summing to 1 over each attribute."""
+    spread = grid.spread(ops.sigmoid(ops.cast(logits, "float32")))
+    return grid.collect(spread / ops.maximum(ops.sum(spread, axis=-1, keepdims=True), 1e-12))
+
+
+def mixed_posteriors(logits: Tensor, grid: Grid, multi_label: Tensor) -> Tensor:
+    """Softmax for single-label attributes, normalised sigmoid for those where `multi_label`, bool (M,), is true."""
+    return ops.where(multi_label, sigmoid_posteriors(logits, grid), softmax_posteriors(logits, grid))
+
+
+def vector_length(taxonomy: Taxonomy, config: ModelConfig) -> int:
+    """L: the common length of all attributes' retrieval vectors, K without and K (1 + D) with a cosine term."""
+    slots = max(len(a.classes) for a in taxonomy.attributes)
+    return slots * (1 + config.class_dim) if config.kappa > 0 else slots
+
+
+def retrieval_vectors(posteriors: Tensor, phi: Tensor, grid: Grid, kappa: float = 0.0) -> Tensor:
+    """[p, sqrt(kappa) p_m phi_m / |phi_m|] an attribute, zero-padded to one length: the score is an inner product.
+
+    Args:
+        posteriors: (B, M). phi: (B, M, D), any length.
+        kappa: weight of the cosine, at least 0; 0 leaves the second half out.
+    Returns: float32 (B, N, L), L as `vector_length`.
+    """
+    p = ops.cast(posteriors, "float32")
+    spread = grid.spread(p)
+    if kappa == 0:
+        return spread
+    unit = ops.normalize(ops.cast(phi, "float32"), axis=-1)
+    alike = grid.spread(kappa**0.5 * ops.expand_dims(p, -1) * unit)
+    return ops.concatenate([spread, ops.reshape(alike, (-1, grid.attributes, grid.slots * phi.shape[-1]))], axis=-1)
