@@ -29,9 +29,7 @@ class Rows:
 
     def __post_init__(self) -> None:
         if not len(self.ids) == len(self.vectors) == len(self.labels):
-            raise ValueError(
-                f"{len(self.ids)} ids, {len(self.vectors)} vectors and {len(self.labels)} label rows differ"
-            )
+            raise ValueError(f"{len(self.ids)} ids, {len(self.vectors)} vectors and {len(self.labels)} label rows differ")
         if not np.isfinite(self.vectors).all():
             where = self.ids[int(np.flatnonzero(~np.isfinite(self.vectors).all(axis=1))[0])]
             raise ValueError(f'the vector of "{where}" is not finite; embed it again before measuring')
@@ -116,9 +114,7 @@ def measure(queries: Rows, candidates: Rows, k: int = K) -> QueryMetrics:
 
 def _ranked(queries: Rows, candidates: Rows) -> Iterator[tuple[slice, np.ndarray]]:
     """Blocks of queries, each with bool (block, c): is the candidate at this rank relevant?"""
-    order = np.argsort(
-        np.array([hashlib.blake2b(i.encode()).digest() for i in candidates.ids], dtype="S64"), kind="stable"
-    )
+    order = np.argsort(np.array([hashlib.blake2b(i.encode()).digest() for i in candidates.ids], dtype="S64"), kind="stable")
     gallery = candidates.vectors[order].astype(np.float64).T
     classes = candidates.labels[order].astype(np.float32).T
     rows = max(1, _BLOCK_SCORES // max(1, len(order)))

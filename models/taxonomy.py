@@ -91,9 +91,7 @@ class Taxonomy:
             data = json.loads(text)
             if data["format"] != FORMAT:
                 raise ValueError(f"format {data['format']} is not {FORMAT}, the one known here")
-            return cls(
-                tuple(Attribute(a["name"], tuple(a["classes"]), bool(a.get("multi_label"))) for a in data["attributes"])
-            )
+            return cls(tuple(Attribute(a["name"], tuple(a["classes"]), bool(a.get("multi_label"))) for a in data["attributes"]))
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(
                 f'not a taxonomy: expected {{"format": 1, "attributes": [{{"name", "classes"}}]}}; {error!r}'

@@ -44,9 +44,7 @@ class OneSplitAGroup(beam.DoFn):
             if record.split == records[0].split:
                 yield record
             else:
-                reason = (
-                    f'group "{record.group}" is in {records[0].split} by row {records[0].row}, here in {record.split}'
-                )
+                reason = f'group "{record.group}" is in {records[0].split} by row {records[0].row}, here in {record.split}'
                 yield beam.pvalue.TaggedOutput(REJECTED, Reject(file, record.row, reason))
 
 
@@ -106,9 +104,7 @@ def ingest(
         kept[None]
         | "Spread" >> beam.Reshuffle()
         | "ToExample"
-        >> beam.ParDo(ToExample(), beam.pvalue.AsSingleton(taxonomy), file, long_side).with_outputs(
-            *tags, main="counted"
-        )
+        >> beam.ParDo(ToExample(), beam.pvalue.AsSingleton(taxonomy), file, long_side).with_outputs(*tags, main="counted")
     )
     rejects = (malformed, unique[REJECTED], kept[REJECTED], made[REJECTED]) | "Rejects" >> beam.Flatten()
     for split in SPLITS:
@@ -142,9 +138,7 @@ class InferTaxonomy(beam.PTransform):
 
 
 def _grouped(records: beam.PCollection, name: str, key: Any, do: beam.DoFn, file: str) -> beam.pvalue.DoOutputsTuple:
-    keyed = (
-        records | f"By{name}" >> beam.Map(lambda record: (key(record), record)) | f"Group{name}" >> beam.GroupByKey()
-    )
+    keyed = records | f"By{name}" >> beam.Map(lambda record: (key(record), record)) | f"Group{name}" >> beam.GroupByKey()
     return keyed | f"Check{name}" >> beam.ParDo(do, file).with_outputs(REJECTED)
 
 

@@ -36,10 +36,7 @@ def infer(shown: Iterable[tuple[str, str, bool]], columns: list[str]) -> Taxonom
 
 def encode(record: Record, taxonomy: Taxonomy) -> dict[str, list[int]]:
     """Class indices within each attribute, ascending; empty = unlabelled. Raises: LabelError for a class unknown."""
-    return {
-        a.name: sorted(_index(a, name) for name in _single(a, record.labels.get(a.name, [])))
-        for a in taxonomy.attributes
-    }
+    return {a.name: sorted(_index(a, name) for name in _single(a, record.labels.get(a.name, []))) for a in taxonomy.attributes}
 
 
 def _single(attribute: Attribute, names: list[str]) -> list[str]:

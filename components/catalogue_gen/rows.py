@@ -72,9 +72,7 @@ def read_rows(catalogue: str) -> Iterator[Record | Reject]:
             yield Reject(name, row, cells)
         elif len(cells) != len(columns):
             few = "too few" if len(cells) < len(columns) else "too many"
-            yield Reject(
-                name, row, f"{few} fields: {len(cells)}, the header has {len(columns)}; quote a cell with a comma"
-            )
+            yield Reject(name, row, f"{few} fields: {len(cells)}, the header has {len(columns)}; quote a cell with a comma")
         else:
             yield _record(catalogue, name, row, dict(zip(columns, cells, strict=True)))
 
@@ -97,9 +95,7 @@ def _lines(catalogue: str) -> Iterator[tuple[int, list[str] | str]]:
                 yield first, f"not CSV: {error}"
                 continue
             except UnicodeDecodeError as error:
-                raise InputError(
-                    f"{catalogue} is not UTF-8 after row {first - 1}: {error.reason}; save it as UTF-8"
-                ) from None
+                raise InputError(f"{catalogue} is not UTF-8 after row {first - 1}: {error.reason}; save it as UTF-8") from None
             if cells:
                 yield first, [cell.strip() for cell in cells]
 
@@ -109,18 +105,12 @@ def _record(catalogue: str, name: str, row: int, cells: dict[str, str]) -> Recor
     if not image:
         return Reject(name, row, 'column "image" is empty')
     if split not in ("", *SPLITS):
-        return Reject(
-            name, row, f'column "split": "{split}" is none of {", ".join(SPLITS)}; leave it empty to have it drawn'
-        )
+        return Reject(name, row, f'column "split": "{split}" is none of {", ".join(SPLITS)}; leave it empty to have it drawn')
     if role not in ("", *ROLES):
-        return Reject(
-            name, row, f'column "role": "{role}" is none of {", ".join(ROLES)}; leave it empty to have it drawn'
-        )
+        return Reject(name, row, f'column "role": "{role}" is none of {", ".join(ROLES)}; leave it empty to have it drawn')
     location = locate(catalogue, image)
     if location is None:
-        return Reject(
-            name, row, f'column "image": "{image}" leads out of the catalogue\'s folder; write its absolute path'
-        )
+        return Reject(name, row, f'column "image": "{image}" leads out of the catalogue\'s folder; write its absolute path')
     labels = {c: _classes(cells[c]) for c in attribute_columns(list(cells))}
     return Record(row, location, cells.get("id") or image, cells.get("group", ""), split, role, labels)
 

@@ -82,9 +82,7 @@ def test_ties_do_not_depend_on_the_order_of_rows() -> None:
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(1)
-    data = Rows(
-        [f"{i}" for i in range(50)], random.normal(size=(50, 8)).astype(np.float32), random.random((50, 3)) < 0.4
-    )
+    data = Rows([f"{i}" for i in range(50)], random.normal(size=(50, 8)).astype(np.float32), random.random((50, 3)) < 0.4)
     whole = measure(data, data)
     monkeypatch.setattr("models.metrics._BLOCK_SCORES", 130)  # two queries a block, the last one alone
     assert np.array_equal(whole.average_precision, measure(data, data).average_precision)
