@@ -1,0 +1,29 @@
+# The two commands of the README: `make run` and `make test`. Both set up what they need.
+.PHONY: run test quick setup lint lock
+
+CATALOGUE ?=
+OUTPUT ?= runs/sample
+BIN := .venv/bin
+
+run:  ## set up, then photos to a served answer: the drawn sample, or CATALOGUE=path/catalogue.csv
+	@sh .ci/setup run
+	@$(BIN)/m3net demo --output $(OUTPUT) $(if $(CATALOGUE),--catalogue $(CATALOGUE))
+
+test:  ## set up, then every check and every test
+	@sh .ci/setup dev
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest
+
+quick:  ## a minute's worth of tests
+	@sh .ci/setup dev
+	$(BIN)/python -m pytest -m "not slow"
+
+lint:  ## style, types and the import rule
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock:  ## resolve the requirements anew; needs uv
+	uv pip compile requirements.in --override overrides.txt --python-version 3.11 --no-emit-index-url --generate-hashes -o requirements.lock
+	uv pip compile requirements-dev.in --override overrides.txt --python-version 3.11 --no-emit-index-url --generate-hashes -c requirements.lock -o requirements-dev.lock
