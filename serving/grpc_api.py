@@ -1,7 +1,8 @@
-"""TensorFlow Serving's gRPC services over whichever release is loaded: Predict, model status, health."""
+"""TensorFlow Serving's gRPC services over whichever release is loaded; codes and words are the real server's."""
 
+import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 
@@ -9,23 +10,38 @@ from serving.protos import get_model_status_pb2, model_service_pb2_grpc, predict
 from serving.servable import DEFAULT, RequestError, Servable
 from serving.tensors import from_proto, to_proto
 
+Current = Callable[[], Servable | None]
+
+
+def _unimplemented(self: Any, request: Any, context: Any) -> NoReturn:  # noqa: ARG001
+    # Not left to the generated base class, which raises and so prints a trace in the server's log at every call.
+    context.abort(grpc.StatusCode.UNIMPLEMENTED, "not answered here; there are Predict, GetModelStatus and Health")
+
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     """Predict; the other calls of the service answer UNIMPLEMENTED."""
 
-    def __init__(self, model_name: str, current: Callable[[], Servable | None]) -> None:
-        self.model_name, self.current = model_name, current
+    Classify = Regress = MultiInference = GetModelMetadata = _unimplemented  # noqa: N815  (the protocol's names)
 
-    def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802  (the protocol's name)
+    def __init__(self, model_name: str, current: Current) -> None:
+        self._model_name, self._current = model_name, current
+
+    def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802
         """A request is answered from beginning to end by the release that was current when it came."""
         try:
-            servable = _resolve(request, self.model_name, self.current())
-            inputs = {name: _array(name, proto) for name, proto in request.inputs.items()}
-            outputs = servable.predict(request.model_spec.signature_name, inputs, tuple(request.output_filter))
+            return self._answer(request)
         except RequestError as error:
-            context.abort(error.code, error.message)
+            context.abort(error.code, str(error))
+        except Exception as error:  # a defect, or memory that ran out: the client gets a line, the log the kind
+            print(f"request failed: {error!r}", file=sys.stderr, flush=True)
+            context.abort(grpc.StatusCode.INTERNAL, "the server failed on this request; its log says why")
+
+    def _answer(self, request: Any) -> Any:
+        servable = _resolve(request, self._model_name, self._current())
+        inputs = {name: _array(name, proto) for name, proto in request.inputs.items()}
+        outputs = servable.predict(request.model_spec.signature_name, inputs, tuple(request.output_filter))
         response = predict_pb2.PredictResponse()
-        response.model_spec.name = self.model_name
+        response.model_spec.name = self._model_name
         response.model_spec.signature_name = request.model_spec.signature_name or DEFAULT
         response.model_spec.version.value = servable.manifest.version
         for name, array in outputs.items():
@@ -34,29 +50,32 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
-    """GetModelStatus of the release that is loaded."""
+    """GetModelStatus of the release that is loaded; another call of the service answers UNIMPLEMENTED."""
 
-    def __init__(self, model_name: str, current: Callable[[], Servable | None]) -> None:
-        self.model_name, self.current = model_name, current
+    HandleReloadConfigRequest = _unimplemented
+
+    def __init__(self, model_name: str, current: Current) -> None:
+        self._model_name, self._current = model_name, current
 
     def GetModelStatus(self, request: Any, context: Any) -> Any:  # noqa: N802
         """AVAILABLE for the version that answers."""
         try:
-            servable = _resolve(request, self.model_name, self.current())
+            servable = _resolve(request, self._model_name, self._current())
         except RequestError as error:
-            context.abort(error.code, error.message)
+            context.abort(error.code, str(error))
         status = get_model_status_pb2.ModelVersionStatus
         available = status(version=servable.manifest.version, state=status.AVAILABLE)
+        available.status.SetInParent()  # present and empty is how the real server says OK
         return get_model_status_pb2.GetModelStatusResponse(model_version_status=[available])
 
 
 def _resolve(request: Any, model_name: str, servable: Servable | None) -> Servable:
-    """The servable that the request's ModelSpec asks for. Raises: RequestError, as the real server words it."""
+    """The servable that the request's ModelSpec asks for. Raises: RequestError."""
     if not request.HasField("model_spec"):
         raise RequestError(grpc.StatusCode.INVALID_ARGUMENT, "Missing ModelSpec")
     spec = request.model_spec
     if not spec.name:
-        raise RequestError(grpc.StatusCode.INVALID_ARGUMENT, "Missing model name in ModelSpec")
+        raise RequestError(grpc.StatusCode.INVALID_ARGUMENT, "ModelSpec has no name specified")
     if spec.WhichOneof("version_choice") == "version_label":
         message = f"Unrecognized servable version label: {spec.version_label}"
         raise RequestError(grpc.StatusCode.INVALID_ARGUMENT, message)

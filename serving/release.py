@@ -1,17 +1,24 @@
 """A release: SavedModel, indexes and items as one integer folder that is either whole or not there.
 
-Standard library only. `compose` lays one out, `push` makes it visible in one rename, `verify` checks every byte.
+`compose` lays one out, `push` makes it visible in one rename, `verify` checks every byte. Neither needs TensorFlow.
 """
 
 import hashlib
 import json
 import os
+import re
+import secrets
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from models.taxonomy import Taxonomy
+from serving.index import read_info
+from serving.warm_up import warm_up_records
 
 FORMAT = 1
 EXTRA = "assets.extra"
@@ -19,7 +26,9 @@ MANIFEST = f"{EXTRA}/release.json"
 ITEMS = f"{EXTRA}/items.parquet"
 INDEX = f"{EXTRA}/index"
 WARM_UP = f"{EXTRA}/tf_serving_warmup_requests"
-_PARTIAL = ".partial-"
+_MODEL = "model.json"  # in each index: the fingerprint of the model that its vectors came from
+_PARTIAL = ".partial-"  # no integer, so that no server takes it for a version
+_HINT = "remove this version and push again"
 
 
 class ReleaseError(ValueError):
@@ -28,17 +37,22 @@ class ReleaseError(ValueError):
 
 @dataclass(frozen=True)
 class Manifest:
-    """release.json. `model` is the model's fingerprint, repeated in each index; `files` maps each path to its sha256."""
+    """release.json: what a release is, and a checksum of all it holds.
+
+    `model` is the model's fingerprint, repeated in each index; `vector_length` the numbers in a retrieval vector;
+    `taxonomy` as in taxonomy.json; `files` maps each path to its sha256; `created` is UTC, ISO 8601.
+    """
 
     version: int
     system: str
     dataset: str
     model: str
+    vector_length: int
     taxonomy: dict[str, Any]
     metrics: dict[str, Any]
     counts: dict[str, int]
-    files: dict[str, str] = field(default_factory=dict)
-    created: str = ""
+    files: dict[str, str]
+    created: str
     format: int = FORMAT
 
 
@@ -49,114 +63,163 @@ def compose(
     saved_model: Path,
     index: Path,
     items: Path,
-    taxonomy: dict[str, Any],
+    taxonomy: Taxonomy,
     system: str,
     dataset: str,
-    metrics: dict[str, Any],
-    counts: dict[str, int],
-    warm_up: bytes = b"",
+    metrics: Mapping[str, Any],
+    counts: Mapping[str, int],
+    warmup_image: bytes,
 ) -> Manifest:
     """Lays a whole release out in the empty `folder`, the manifest last.
 
     Args:
         saved_model: the exported model. index: a folder with one of `serving.index` for every attribute.
-        items: the Parquet file whose row i is row i of every index. metrics: overall results.
-        warm_up: a TFRecord of PredictionLog; empty leaves the file out.
+        items: the Parquet file whose row i is row i of every index. metrics: overall results, fractions.
+        warmup_image: a JPEG; the server asks it of itself, once an attribute, before it answers anybody.
+    Raises: ReleaseError where the indexes do not fit the taxonomy or each other.
     """
     shutil.copytree(saved_model, folder, dirs_exist_ok=True)
     shutil.copytree(index, folder / INDEX)
     shutil.copyfile(items, folder / ITEMS)
-    if warm_up:
-        (folder / WARM_UP).write_bytes(warm_up)
-    model = fingerprint(saved_model)
-    for one in sorted((folder / INDEX).iterdir()):
-        (one / "model.json").write_text(json.dumps({"model": model}))
+    (folder / WARM_UP).write_bytes(warm_up_records(warmup_image, taxonomy.names))
     files = {name: _sha256(folder / name) for name in _files(folder)}
-    created = datetime.now(UTC).isoformat(timespec="seconds")
-    manifest = Manifest(version, system, dataset, model, taxonomy, metrics, counts, files, created)
-    (folder / MANIFEST).write_text(json.dumps(asdict(manifest), ensure_ascii=False, indent=1), encoding="utf-8")
+    model = _fingerprint(files)
+    for one in (folder / INDEX).iterdir():
+        (one / _MODEL).write_text(json.dumps({"model": model}), encoding="utf-8")
+        files[f"{INDEX}/{one.name}/{_MODEL}"] = _sha256(one / _MODEL)
+    manifest = Manifest(
+        version=version,
+        system=system,
+        dataset=dataset,
+        model=model,
+        vector_length=read_info(folder / INDEX / taxonomy.names[0]).length,
+        taxonomy=json.loads(taxonomy.to_json()),
+        metrics=dict(metrics),
+        counts=dict(counts),
+        files=files,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    _check_indexes(folder, manifest)
+    text = json.dumps(asdict(manifest), ensure_ascii=False, indent=1)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
     return manifest
-
-
-def fingerprint(saved_model: Path) -> str:
-    """One sha256 over the names and contents of a SavedModel's files."""
-    digest = hashlib.sha256()
-    for name in _files(saved_model):
-        digest.update(f"{name}\0{_sha256(saved_model / name)}\n".encode())
-    return digest.hexdigest()
 
 
 def verify(folder: Path) -> Manifest:
     """Checks that `folder` is exactly what was composed. Raises: ReleaseError."""
-    hint = "remove this version and push again"
     try:
         manifest = Manifest(**json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise ReleaseError(f"{folder}: {MANIFEST} cannot be read ({error}); {hint}") from None
+        raise ReleaseError(f"{folder}: {MANIFEST} cannot be read ({error}); {_HINT}") from None
     if manifest.format != FORMAT:
-        raise ReleaseError(f"{folder}: release format {manifest.format} is not {FORMAT}; update m3net")
-    if str(manifest.version) != folder.name and folder.name.isdecimal():
-        raise ReleaseError(f"{folder}: its manifest says version {manifest.version}; {hint}")
+        raise ReleaseError(f"{folder}: release format {manifest.format} is not {FORMAT}, the one known; update m3net")
+    if folder.name.isdecimal() and folder.name != str(manifest.version):
+        raise ReleaseError(f"{folder}: its manifest says version {manifest.version}; {_HINT}")
     there = set(_files(folder)) - {MANIFEST}
-    if there != set(manifest.files):
-        odd = sorted(there ^ set(manifest.files))[0]
-        raise ReleaseError(f"{folder}: {odd} is {'not in the manifest' if odd in there else 'missing'}; {hint}")
+    if odd := sorted(there ^ set(manifest.files)):
+        what = "not in the manifest" if odd[0] in there else "missing"
+        raise ReleaseError(f"{folder}: {odd[0]} is {what}; {_HINT}")
     for name, digest in manifest.files.items():
         if _sha256(folder / name) != digest:
-            raise ReleaseError(f"{folder}: {name} has changed since it was pushed; {hint}")
-    for one in sorted((folder / INDEX).iterdir()):
-        if json.loads((one / "model.json").read_text())["model"] != manifest.model:
-            raise ReleaseError(f"{folder}: the index {one.name} belongs to another model; {hint}")
+            raise ReleaseError(f"{folder}: {name} has changed since it was pushed; {_HINT}")
+    if _fingerprint(manifest.files) != manifest.model:
+        raise ReleaseError(f"{folder}: the SavedModel is not the one that the manifest names; {_HINT}")
+    _check_indexes(folder, manifest)
     return manifest
 
 
+def _check_indexes(folder: Path, manifest: Manifest) -> None:
+    """One index an attribute, all of one model, one size and one length."""
+    names = [attribute["name"] for attribute in manifest.taxonomy["attributes"]]
+    found = sorted(one.name for one in (folder / INDEX).iterdir())
+    if found != sorted(names):
+        raise ReleaseError(f"{folder}: indexes {found} are not the taxonomy's attributes {sorted(names)}; {_HINT}")
+    size = read_info(folder / INDEX / names[0]).size
+    for name in names:
+        one = folder / INDEX / name
+        if json.loads((one / _MODEL).read_text(encoding="utf-8"))["model"] != manifest.model:
+            raise ReleaseError(f"{folder}: the index {name} belongs to another model; {_HINT}")
+        info = read_info(one)
+        if (info.size, info.length) != (size, manifest.vector_length):
+            raise ReleaseError(
+                f"{folder}: the index {name} holds {info.size} vectors of {info.length} numbers, "
+                f"not {size} of {manifest.vector_length} as the others; build all from one Embeddings and push again"
+            )
+
+
 def versions(releases: Path) -> list[int]:
-    """The versions in `releases`, ascending."""
-    return sorted(int(one.name) for one in releases.iterdir() if one.name.isdecimal() and one.is_dir())
+    """The versions in `releases`, ascending. Raises: OSError where there is no such folder."""
+    numbers = [one.name for one in releases.iterdir() if re.fullmatch("0|[1-9][0-9]*", one.name) and one.is_dir()]
+    return sorted(map(int, numbers))
 
 
 def push(releases: Path, compose_into: Callable[[Path, int], Any]) -> int:
     """Makes a new release visible, whole or not at all, whenever it is cut short.
 
     Args:
-        compose_into: called with an empty folder and the version; fills the folder.
+        compose_into: called with an empty folder and the version; fills the folder. Called again, with the next
+            version, where another pusher took this one meanwhile.
     Returns: the version, one above the highest there.
+    Raises: ReleaseError where what was composed is no release; what `compose_into` raises. Nothing is left then.
     """
     releases.mkdir(parents=True, exist_ok=True)
     _sweep(releases)
     while True:
         version = max(versions(releases), default=0) + 1
-        partial = releases / f"{_PARTIAL}{os.getpid()}-{version}"
-        shutil.rmtree(partial, ignore_errors=True)
+        partial = releases / f"{_PARTIAL}{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         partial.mkdir()
         try:
             compose_into(partial, version)
+            if verify(partial).version != version:
+                raise ReleaseError(f"{releases}: version {version} was composed as another; pass on the version given")
             _sync(partial)
-            # Written beside and renamed: within one filesystem a rename is seen whole or not at all by a server that polls.
-            # Not a copy in place, as the stock Pusher does: cut short, it leaves a numbered folder without its graph.
-            partial.rename(releases / str(version))
-        except FileExistsError:
-            continue  # another pusher took this number meanwhile
-        except OSError:
-            if (releases / str(version)).exists():
-                continue
-            raise
+            if _rename(partial, releases / str(version)):
+                _sync_one(releases)
+                return version
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-        _sync_folder(releases)
-        return version
+
+
+def _rename(partial: Path, final: Path) -> bool:
+    # Written beside and renamed: within one filesystem a rename is seen whole or not at all by a server that polls.
+    # Not a copy in place, as the stock Pusher does: cut short, it leaves a numbered folder without its graph.
+    # Not a `current` link, though a link changes atomically too: TF Serving looks for integer folder names.
+    try:
+        partial.rename(final)
+    except OSError:
+        if not final.exists():
+            raise
+        return False
+    return True
 
 
 def _sweep(releases: Path) -> None:
-    """Removes what pushers left that are no longer alive."""
-    for one in releases.glob(f"{_PARTIAL}*"):
-        pid = one.name.removeprefix(_PARTIAL).split("-")[0]
-        if pid.isdecimal() and not Path(f"/proc/{pid}").exists():
+    """Removes what dead pushers of this machine left; of another machine's nobody here can tell."""
+    mine = f"{_PARTIAL}{socket.gethostname()}-"
+    for one in releases.glob(f"{mine}*"):
+        pid = one.name.removeprefix(mine).split("-")[0]
+        if pid.isdecimal() and not _alive(int(pid)):
             shutil.rmtree(one, ignore_errors=True)
 
 
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's, but there
+        return True
+    return True
+
+
 def _files(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+
+
+def _fingerprint(files: Mapping[str, str]) -> str:
+    """One sha256 over the names and checksums of the SavedModel's files among a release's."""
+    model = {name: digest for name, digest in files.items() if not name.startswith(f"{EXTRA}/")}
+    return hashlib.sha256(json.dumps(model, sort_keys=True).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:
@@ -165,16 +228,11 @@ def _sha256(path: Path) -> str:
 
 
 def _sync(folder: Path) -> None:
-    for one in _tree(folder):
-        _sync_folder(one)
+    for path in (*folder.rglob("*"), folder):
+        _sync_one(path)
 
 
-def _tree(folder: Path) -> Iterator[Path]:
-    yield from folder.rglob("*")
-    yield folder
-
-
-def _sync_folder(path: Path) -> None:
+def _sync_one(path: Path) -> None:
     """fsync of a file or a folder."""
     handle = os.open(path, os.O_RDONLY)
     try:

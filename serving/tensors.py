@@ -1,17 +1,20 @@
 """NumPy arrays to TensorProto and back, for the types that a release's signatures use; without TensorFlow."""
 
+import math
 from typing import Any
 
 import numpy as np
 
 from serving.protos import tensor_pb2, tensor_shape_pb2, types_pb2
 
-# dtype, its enum, the typed field that may hold its values
+# dtype: its number in the protocol, and the typed field that may hold its values
 _TYPES: dict[str, tuple[int, str]] = {
     "float32": (types_pb2.DT_FLOAT, "float_val"),
     "int32": (types_pb2.DT_INT32, "int_val"),
     "int64": (types_pb2.DT_INT64, "int64_val"),
 }
+_NAMES = {number: name for name, (number, _) in _TYPES.items()}
+_MOST_REPEATS = 1 << 16  # elements
 
 
 def to_proto(array: np.ndarray) -> Any:
@@ -26,26 +29,51 @@ def to_proto(array: np.ndarray) -> Any:
 
 
 def from_proto(proto: Any) -> np.ndarray:
-    """The array in a TensorProto, typed fields or tensor_content. Raises: ValueError where it is malformed."""
+    """The array in a TensorProto, typed fields or tensor_content; strings as an object array of bytes.
+
+    Raises: ValueError where it is malformed or of a type that no signature uses.
+    """
     shape = [dim.size for dim in proto.tensor_shape.dim]
-    size = int(np.prod(shape, dtype=np.int64))
-    if min(shape, default=0) < 0:
-        raise ValueError(f"a tensor's shape has no negative size; got {shape}")
+    if proto.tensor_shape.unknown_rank or min(shape, default=0) < 0:
+        raise ValueError(f"a tensor that is sent has a known shape without negative sizes; got {shape}")
+    size = math.prod(shape)
     if proto.dtype == types_pb2.DT_STRING:
-        return _filled(np.array(list(proto.string_val), object), size).reshape(shape)
-    for name, (number, field) in _TYPES.items():
-        if proto.dtype == number:
-            if proto.tensor_content:
-                if len(proto.tensor_content) != size * np.dtype(name).itemsize:
-                    raise ValueError(f"{len(proto.tensor_content)} bytes of tensor_content do not fill {shape} of {name}")
-                return np.frombuffer(proto.tensor_content, name).reshape(shape)
-            return _filled(np.array(getattr(proto, field), name), size).reshape(shape)
-    raise ValueError(f"tensors of type {proto.dtype} are not known here; there are: {', '.join(_TYPES)}, bytes")
+        strings = _strings(proto.tensor_content, size) if proto.tensor_content else proto.string_val
+        return _filled(np.array(list(strings), object), size).reshape(shape)
+    if proto.dtype not in _NAMES:
+        raise ValueError(f"tensors of type {proto.dtype} are not known here; there are: {', '.join(_TYPES)}, bytes")
+    name = _NAMES[proto.dtype]
+    if not proto.tensor_content:
+        return _filled(np.array(getattr(proto, _TYPES[name][1]), name), size).reshape(shape)
+    if len(proto.tensor_content) != size * np.dtype(name).itemsize:
+        raise ValueError(f"{len(proto.tensor_content)} bytes of tensor_content do not fill {shape} of {name}")
+    return np.frombuffer(proto.tensor_content, name).reshape(shape)
+
+
+def _strings(content: bytes, size: int) -> list[bytes]:
+    """What C++ clients send: the lengths of all strings as varints, then the strings end to end."""
+    lengths, place = [], 0
+    for _ in range(size):
+        length = shift = 0
+        while True:
+            if place >= len(content) or shift > 28:
+                raise ValueError(f"tensor_content does not hold the lengths of {size} strings")
+            byte, place = content[place], place + 1
+            length |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+        lengths.append(length)
+    if place + sum(lengths) != len(content):
+        raise ValueError(f"{len(content)} bytes of tensor_content do not hold {size} strings of the lengths they name")
+    ends = np.cumsum([place, *lengths]).tolist()
+    return [content[start:end] for start, end in zip(ends[:-1], ends[1:], strict=True)]
 
 
 def _filled(values: np.ndarray, size: int) -> np.ndarray:
     """A single typed value stands for a whole tensor, as TensorFlow reads it."""
-    if len(values) == 1 and size > 1:
+    # Bounded, for the shape is only claimed: a request of 30 bytes must not make the server allocate terabytes.
+    if len(values) == 1 and 1 < size <= _MOST_REPEATS:
         return np.repeat(values, size)
     if len(values) != size:
         raise ValueError(f"{len(values)} values do not fill a tensor of {size}")
