@@ -24,7 +24,7 @@ for each detail.
 _MOST = 100_000
 
 
-def draw_sample(folder: Path, photos: int = 600, seed: int = 0, progress: Callable[[int], object] = lambda done: None) -> Path:
+def draw_sample(folder: Path, photos: int = 600, seed: int = 0, progress: Callable[[int], None] | None = None) -> Path:
     """Draws a labelled sample catalogue: garments by code, in varied pose, scene, light and noise.
 
     The same seed gives the same bytes, and photo i and its row are the same for any number of photos.
@@ -33,7 +33,7 @@ def draw_sample(folder: Path, photos: int = 600, seed: int = 0, progress: Callab
         folder: new, empty, or an earlier sample, which is replaced.
         photos: 20 to 100,000; about 15 ms of a CPU core each.
         seed: at least 0.
-        progress: called after each photo with the number drawn so far.
+        progress: called after each photo with the number drawn so far, if given.
 
     Returns: the path of catalogue.csv, which is written last: where it lies, the sample is whole.
 
@@ -53,7 +53,8 @@ def draw_sample(folder: Path, photos: int = 600, seed: int = 0, progress: Callab
         (folder / image).write_bytes(develop(photo.image, seed, index))
         rows.append(_row(garment, image, seed, index))
         regions.extend(_region_rows(photo, image))
-        progress(index + 1)
+        if progress is not None:
+            progress(index + 1)
     _write(folder / REGIONS, REGION_COLUMNS, regions)
     return _write(folder / CATALOGUE, COLUMNS, rows)
 

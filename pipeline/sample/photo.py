@@ -16,7 +16,7 @@ from pipeline.sample.pose import Box, deal_pose
 from pipeline.sample.scene import draw_background, draw_occluder
 from pipeline.sample.shapes import Points
 from pipeline.sample.silhouette import body_outline, draw_body, draw_sleeves
-from pipeline.sample.wearer import draw_behind, draw_in_front, deal_wearer
+from pipeline.sample.wearer import deal_wearer, draw_behind, draw_in_front
 
 
 class Region(NamedTuple):
@@ -61,7 +61,7 @@ def _draw_garment(canvas: Canvas, garment: Garment) -> list[tuple[str, str, Poin
     hem = draw_body(canvas, garment, fabric)
     details = draw_details(canvas, garment)
     neckline = draw_neckline(canvas, garment, fabric)
-    cloth = body_outline(garment)
+    cloth = np.concatenate([body_outline(garment), neckline])
     if garment.sleeve_length != "sleeveless":
         cloth = np.concatenate([cloth, *sleeves])
     return [
