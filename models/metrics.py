@@ -37,7 +37,7 @@ class Rows:
     def take(self, index: np.ndarray) -> "Rows":
         """The rows at `index`, int (r,) or bool (n,)."""
         index = np.flatnonzero(index) if index.dtype == bool else index
-        return Rows([self.ids[i] for i in index], self.vectors[index], self.labels[index])
+        return Rows([self.ids[i] for i in index.tolist()], self.vectors[index], self.labels[index])
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class QueryMetrics:
 
 def labelled(rows: Rows) -> Rows:
     """The rows that carry a label of the attribute; the others are neither queries nor candidates of it."""
-    return rows.take(rows.labels.any(axis=1))
+    return rows.take(np.asarray(rows.labels.any(axis=1)))
 
 
 def one_query_a_class(queries: Rows) -> Rows:
@@ -60,7 +60,7 @@ def one_query_a_class(queries: Rows) -> Rows:
     row, column = np.nonzero(queries.labels)
     single = np.zeros((len(row), queries.labels.shape[1]), bool)
     single[np.arange(len(row)), column] = True
-    return Rows([queries.ids[i] for i in row], queries.vectors[row], single)
+    return Rows([queries.ids[i] for i in row.tolist()], queries.vectors[row], single)
 
 
 def average_precision(relevant: np.ndarray) -> np.ndarray:

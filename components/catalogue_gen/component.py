@@ -18,7 +18,7 @@ class CatalogueGenSpec(component_spec.ComponentSpec):
         "shards": component_spec.ExecutionParameter(type=int),
         "max_reject_share": component_spec.ExecutionParameter(type=float),
     }
-    INPUTS = {}  # noqa: RUF012
+    INPUTS: dict[str, component_spec.ChannelParameter] = {}  # noqa: RUF012
     OUTPUTS = {  # noqa: RUF012
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
         "labels": component_spec.ChannelParameter(type=standard_artifacts.Examples),

@@ -22,13 +22,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         """Keys: `CatalogueGenSpec`. Raises: InputError for what the user can mend."""
         catalogue = exec_properties["catalogue"]
         given = _given(exec_properties["taxonomy"], attribute_columns(read_header(catalogue)))
-        uris = []
+        uris: list[str] = []
         for key in ("examples", "labels"):
             artifact = artifact_utils.get_single_instance(output_dict[key])
             artifact.split_names = artifact_utils.encode_split_names(list(SPLITS))
             uris.append(artifact.uri)
         with self._make_beam_pipeline() as pipeline:
-            ingest(pipeline, catalogue, *uris, given, exec_properties["long_side"], exec_properties["shards"])
+            ingest(pipeline, catalogue, uris[0], uris[1], given, exec_properties["long_side"], exec_properties["shards"])
         _judge(catalogue, uris[0], exec_properties["max_reject_share"])
 
 

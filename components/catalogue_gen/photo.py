@@ -6,7 +6,7 @@ Ingestion and `m3net query` call this same function, so that a query is seen as 
 import io
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 LONG_SIDE = 256  # pixels; larger than the networks' inputs, so that each of them resizes down
 MAX_PIXELS = 64_000_000  # refused above, before decoding: 200 MB of RGB is what one worker may take for one photo
@@ -42,7 +42,7 @@ def normalise(data: bytes, long_side: int = LONG_SIDE) -> bytes:
 def _open(data: bytes, long_side: int) -> Image.Image:
     try:
         photo = Image.open(io.BytesIO(data))
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise PhotoError("not an image, or of a format that is not known here") from None
     width, height = photo.size
     if width * height > MAX_PIXELS:

@@ -41,7 +41,7 @@ class Reject(NamedTuple):
 def read_header(catalogue: str) -> list[str]:
     """The column names of `catalogue`. Raises: InputError where it has none, names one twice, or lacks a needed one."""
     columns = next(_lines(catalogue), (0, []))[1]
-    if not columns:
+    if not columns or isinstance(columns, str):
         raise InputError(f"{catalogue} is empty; it needs a header: image, and a column for every attribute")
     if twice := sorted({c for c in columns if columns.count(c) > 1}):
         raise InputError(f"{catalogue} row 1 names a column twice: {', '.join(twice)}; rename one of them")

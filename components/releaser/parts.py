@@ -1,0 +1,49 @@
+"""What a release is put together from: the artifacts of a run, as one function that fills a folder."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.dataset as ds
+from tfx.types import artifact_utils
+from tfx.utils import path_utils
+
+from components.index_builder.build import INDEX, ITEMS
+from models.taxonomy import Taxonomy
+from serving.release import Manifest, compose
+
+
+def composer(input_dict: dict[str, Any]) -> Callable[[Path, int], Manifest]:
+    """Takes a run's `model`, `index`, `examples` and `evaluation`; the function returned fills (folder, version)."""
+    uris = {key: Path(artifact_utils.get_single_uri(input_dict[key])) for key in ("model", "index", "examples", "evaluation")}
+    results = json.loads((uris["evaluation"] / "results.json").read_text(encoding="utf-8"))
+    items = uris["index"] / ITEMS
+
+    def fill(folder: Path, version: int) -> Manifest:
+        return compose(
+            folder,
+            version,
+            saved_model=Path(path_utils.serving_model_path(str(uris["model"]))),
+            index=uris["index"] / INDEX,
+            items=items,
+            taxonomy=Taxonomy.load(uris["examples"]),
+            system=results["system"],
+            dataset=results["dataset"],
+            metrics=results["overall"],
+            counts={"items": ds.dataset(items).count_rows()},
+            warmup_image=first_photo(uris["examples"]),
+        )
+
+    return fill
+
+
+def first_photo(examples: Path) -> bytes:
+    """One stored JPEG of the test split."""
+    import tensorflow as tf
+
+    files = sorted(str(path) for path in (examples / "Split-test").iterdir())
+    for record in tf.data.TFRecordDataset(files).take(1):
+        example = tf.train.Example.FromString(record.numpy())
+        return bytes(example.features.feature["image/encoded"].bytes_list.value[0])
+    raise ValueError(f"{examples}: the test split is empty")

@@ -1,0 +1,71 @@
+"""RetrievalEvaluator: exact MAP over the gallery, and the blessing. TFMA knows no ranking over a gallery."""
+
+from tfx import types
+from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.types import component_spec, standard_artifacts
+
+from components import artifacts
+from components.retrieval_evaluator import executor
+
+
+class RetrievalEvaluatorSpec(component_spec.ComponentSpec):
+    """`min_map` and `max_drop` are fractions; `baseline_model` is the last blessed one, if any."""
+
+    PARAMETERS = {  # noqa: RUF012  (TFX reads plain dicts)
+        "system": component_spec.ExecutionParameter(type=str),
+        "dataset": component_spec.ExecutionParameter(type=str),
+        "protocol": component_spec.ExecutionParameter(type=str),
+        "min_map": component_spec.ExecutionParameter(type=float),
+        "max_drop": component_spec.ExecutionParameter(type=float),
+    }
+    INPUTS = {  # noqa: RUF012
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "embeddings": component_spec.ChannelParameter(type=artifacts.Embeddings),
+        "baseline_model": component_spec.ChannelParameter(type=standard_artifacts.Model, optional=True),
+    }
+    OUTPUTS = {  # noqa: RUF012
+        "evaluation": component_spec.ChannelParameter(type=artifacts.Evaluation),
+        "blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
+    }
+
+
+class RetrievalEvaluator(base_beam_component.BaseBeamComponent):
+    """Ranks the gallery for every query of the test split; blesses `model` by threshold and beside the last blessed one.
+
+    Raises: ValueError unless `min_map` and `max_drop` lie in [0, 1].
+    """
+
+    SPEC_CLASS = RetrievalEvaluatorSpec
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
+
+    def __init__(
+        self,
+        examples: types.BaseChannel,
+        model: types.BaseChannel,
+        embeddings: types.BaseChannel,
+        baseline_model: types.BaseChannel | None = None,
+        *,
+        system: str,
+        dataset: str,
+        protocol: str = "attribute",
+        min_map: float = 0.0,
+        max_drop: float = 1.0,
+    ) -> None:
+        for name, value in (("min_map", min_map), ("max_drop", max_drop)):
+            if not 0.0 <= value <= 1.0:
+                raise ValueError(f"{name} is a fraction in [0, 1], not a percentage; got {value}")
+        spec = RetrievalEvaluatorSpec(
+            examples=examples,
+            model=model,
+            embeddings=embeddings,
+            baseline_model=baseline_model,
+            system=system,
+            dataset=dataset,
+            protocol=protocol,
+            min_map=float(min_map),
+            max_drop=float(max_drop),
+            evaluation=types.Channel(type=artifacts.Evaluation),
+            blessing=types.Channel(type=standard_artifacts.ModelBlessing),
+        )
+        super().__init__(spec=spec)

@@ -1,0 +1,57 @@
+"""Measures, judges, and records the verdict where TFX looks for it."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tfx.dsl.components.base import base_beam_executor
+from tfx.types import artifact_utils
+from tfx.utils import io_utils
+
+from components.artifacts import TEST
+from components.embedder.embed import embed
+from components.retrieval_evaluator.measure import evaluate
+from components.retrieval_evaluator.verdict import verdict
+from models import systems
+from models.scoring import vector_length
+from models.trainer import MODEL_FILE
+
+
+class Executor(base_beam_executor.BaseBeamExecutor):
+    """Executor of `RetrievalEvaluator`."""
+
+    def Do(self, input_dict: dict[str, Any], output_dict: dict[str, Any], exec_properties: dict[str, Any]) -> None:
+        """Keys: `RetrievalEvaluatorSpec`. results.json first: a crash between leaves no verdict without its numbers."""
+        model = artifact_utils.get_single_instance(input_dict["model"])
+        embeddings = Path(artifact_utils.get_single_uri(input_dict["embeddings"]))
+        evaluation = Path(artifact_utils.get_single_uri(output_dict["evaluation"]))
+        names = {"system": exec_properties["system"], "dataset": exec_properties["dataset"]}
+        results = evaluate(embeddings, protocol=exec_properties["protocol"], **names)
+        io_utils.write_string_file(str(evaluation / "results.json"), json.dumps(results, ensure_ascii=False, indent=1))
+        before = self._baseline(input_dict, exec_properties)
+        blessed, reason = verdict(results, before, exec_properties["min_map"], exec_properties["max_drop"])
+        text = json.dumps({"blessed": blessed, "reason": reason}, ensure_ascii=False)
+        io_utils.write_string_file(str(evaluation / "verdict.json"), text)
+        blessing = artifact_utils.get_single_instance(output_dict["blessing"])
+        # LatestBlessedModelStrategy finds a model by this id; without it the blessing exists and is never found.
+        blessing.set_int_custom_property("current_model_id", model.id)
+        blessing.set_string_custom_property("current_model", model.uri)
+        blessing.set_int_custom_property("blessed", int(blessed))
+        io_utils.write_string_file(os.path.join(blessing.uri, "BLESSED" if blessed else "NOT_BLESSED"), "")
+
+    def _baseline(self, input_dict: dict[str, Any], exec_properties: dict[str, Any]) -> dict[str, Any] | None:
+        """The results of the last blessed model on today's test photos; None without one."""
+        if not input_dict.get("baseline_model"):
+            return None
+        model = os.path.join(artifact_utils.get_single_uri(input_dict["baseline_model"]), MODEL_FILE)
+        examples = artifact_utils.get_single_uri(input_dict["examples"])
+        system = systems.load(model)
+        with tempfile.TemporaryDirectory() as folder:
+            with self._make_beam_pipeline() as pipeline:
+                length = vector_length(system.taxonomy, system.config)
+                embed(pipeline, examples, [TEST], model, length, f"{folder}/embeddings")
+            return evaluate(
+                Path(folder), system="baseline", dataset=exec_properties["dataset"], protocol=exec_properties["protocol"]
+            )
