@@ -2,26 +2,26 @@
 
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
 
-from serving.protos import get_model_status_pb2, model_service_pb2_grpc, predict_pb2, prediction_service_pb2_grpc
+from serving.protos import get_model_status_pb2, predict_pb2
 from serving.servable import DEFAULT, RequestError, Servable
 from serving.tensors import from_proto, to_proto
 
 Current = Callable[[], Servable | None]
 
 
-def _unimplemented(self: Any, request: Any, context: Any) -> NoReturn:  # noqa: ARG001
-    # Not left to the generated base class, which raises and so prints a trace in the server's log at every call.
+# Not left to the generated base classes: they raise, and so print a trace in the server's log at every call.
+def _unimplemented(self: Any, request: Any, context: Any) -> None:  # noqa: ARG001
     context.abort(grpc.StatusCode.UNIMPLEMENTED, "not answered here; there are Predict, GetModelStatus and Health")
 
 
-class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
+class PredictionService:
     """Predict; the other calls of the service answer UNIMPLEMENTED."""
 
-    Classify = Regress = MultiInference = GetModelMetadata = _unimplemented  # noqa: N815  (the protocol's names)
+    Classify = Regress = MultiInference = GetModelMetadata = _unimplemented  # the protocol's names
 
     def __init__(self, model_name: str, current: Current) -> None:
         self._model_name, self._current = model_name, current
@@ -49,7 +49,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         return response
 
 
-class ModelService(model_service_pb2_grpc.ModelServiceServicer):
+class ModelService:
     """GetModelStatus of the release that is loaded; another call of the service answers UNIMPLEMENTED."""
 
     HandleReloadConfigRequest = _unimplemented

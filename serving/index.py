@@ -108,7 +108,7 @@ def build(vectors: np.ndarray, folder: Path, *, scann_above: int = 20_000, recal
         raise ValueError(f"an index needs finite vectors (n, L), at least one; got {vectors.shape}, or NaN among them")
     vectors = np.ascontiguousarray(vectors, np.float32)
     folder.mkdir(parents=True)
-    exact = ExactIndex(vectors, IndexInfo("exact", *vectors.shape, recall=1.0))
+    exact = ExactIndex(vectors, IndexInfo("exact", len(vectors), vectors.shape[1], recall=1.0))
     if len(vectors) <= scann_above:
         np.save(folder / VECTORS, vectors, allow_pickle=False)
         info = exact.info

@@ -1,5 +1,6 @@
 """NumPy arrays to TensorProto and back, for the types that a release's signatures use; without TensorFlow."""
 
+import itertools
 import math
 from typing import Any
 
@@ -67,7 +68,7 @@ def _strings(content: bytes, size: int) -> list[bytes]:
     if place + sum(lengths) != len(content):
         raise ValueError(f"{len(content)} bytes of tensor_content do not hold {size} strings of the lengths they name")
     ends = np.cumsum([place, *lengths]).tolist()
-    return [content[start:end] for start, end in zip(ends[:-1], ends[1:], strict=True)]
+    return [content[start:end] for start, end in itertools.pairwise(ends)]
 
 
 def _filled(values: np.ndarray, size: int) -> np.ndarray:
