@@ -20,7 +20,7 @@ _NEIGHBOURS = 5
 _TOLERANCE = 1e-3  # of a vector's number: a batch of another size sums in another order
 
 
-class ReleaseMismatch(ValueError):
+class MismatchError(ValueError):
     """The server answers otherwise than the Embeddings say; the message says where."""
 
 
@@ -28,7 +28,7 @@ class ReleaseMismatch(ValueError):
 def running(releases: Path) -> Iterator[str]:
     """The server over `releases` as a process of its own on a free port of loopback; yields its address.
 
-    Raises: ReleaseMismatch if it does not come up.
+    Raises: MismatchError if it does not come up.
     """
     with tempfile.TemporaryFile("w+") as errors:
         command = [sys.executable, "-m", "serving.server", str(releases), "--port", "0"]
@@ -38,7 +38,7 @@ def running(releases: Path) -> Iterator[str]:
             line = server.stdout.readline()
             if " on " not in line:
                 errors.seek(0)
-                raise ReleaseMismatch(f"the server did not come up: {errors.read().strip()[-500:]}")
+                raise MismatchError(f"the server did not come up: {errors.read().strip()[-500:]}")
             yield line.split(" on ")[1].strip()
         finally:
             server.terminate()
@@ -48,7 +48,7 @@ def running(releases: Path) -> Iterator[str]:
 def check(address: str, examples: Path, embeddings: Path, splits: list[str]) -> None:
     """Asks `embed` and `search` for a few photos of the test split under every attribute.
 
-    Raises: ReleaseMismatch where a vector or a neighbour's score differs from the Embeddings.
+    Raises: MismatchError where a vector or a neighbour's score differs from the Embeddings.
     """
     photos = _photos(examples)
     table = read_embeddings(embeddings)
@@ -59,7 +59,7 @@ def check(address: str, examples: Path, embeddings: Path, splits: list[str]) -> 
                 served = client.embed(list(photos.values()), [name] * len(photos))
                 _compare(name, client, photos, served, rows[name], splits)
             except ClientError as error:
-                raise ReleaseMismatch(f"{name}: {error}") from None
+                raise MismatchError(f"{name}: {error}") from None
 
 
 def _compare(
@@ -70,12 +70,12 @@ def _compare(
     gallery = stored[np.asarray(pc.is_in(rows["split"], pa.array(splits)).to_pylist())]
     for vector, (photo_id, photo) in zip(served, photos.items(), strict=True):
         if not np.allclose(vector, stored[place[photo_id]], atol=_TOLERANCE):
-            raise ReleaseMismatch(f'{name}: the vector of "{photo_id}" differs from the Embeddings')
+            raise MismatchError(f'{name}: the vector of "{photo_id}" differs from the Embeddings')
         best = np.sort(gallery @ vector)[::-1][:_NEIGHBOURS]
         found = [neighbour.score for neighbour in client.search(photo, name, _NEIGHBOURS)]
         # By score: among equals any neighbour is right. ScaNN may miss one, so the best alone must agree.
         if not np.isclose(found[0], best[0], rtol=_TOLERANCE):
-            raise ReleaseMismatch(f'{name}: the neighbours of "{photo_id}" differ from the Embeddings')
+            raise MismatchError(f'{name}: the neighbours of "{photo_id}" differ from the Embeddings')
 
 
 def _photos(examples: Path) -> dict[str, bytes]:

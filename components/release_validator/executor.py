@@ -9,7 +9,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from components.release_validator.check import ReleaseMismatch, check, running
+from components.release_validator.check import MismatchError, check, running
 from components.releaser.parts import composer
 from serving.release import push
 
@@ -27,7 +27,7 @@ class Executor(base_executor.BaseExecutor):
             try:
                 with running(Path(folder)) as address:
                     check(address, examples, embeddings, exec_properties["splits"].split(","))
-            except ReleaseMismatch as error:
+            except MismatchError as error:
                 reason = str(error)
         blessing.set_int_custom_property("blessed", int(not reason))
         blessing.set_string_custom_property("reason", reason)

@@ -1,0 +1,108 @@
+"""The command `m3net`: its verbs and their options. Each verb imports what it needs when it is called, not before."""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+VERSION = "0.1.0"
+
+
+def parser() -> argparse.ArgumentParser:
+    """All verbs."""
+    top = argparse.ArgumentParser(prog="m3net", description="Search fashion by its details.")
+    top.add_argument("--version", action="version", version=f"m3net {VERSION}")
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    sample = verbs.add_parser("sample", help="draw a labelled sample catalogue")
+    sample.add_argument("folder", type=Path)
+    sample.add_argument("--photos", type=int, default=600)
+    sample.add_argument("--seed", type=int, default=0)
+
+    for name, text in (("run", "the whole pipeline here"), ("demo", "run, then serve and ask the release once")):
+        run = verbs.add_parser(name, help=text)
+        _configured(run)
+        run.add_argument("--output", type=Path, default=Path("runs/m3net"), help="folder (default %(default)s)")
+
+    evaluate = verbs.add_parser("evaluate", help="exact metrics of an Embeddings Parquet")
+    evaluate.add_argument("embeddings", type=Path)
+    evaluate.add_argument("--protocol", choices=("attribute", "pair"), default="attribute")
+    evaluate.add_argument("--split", default="test")
+    evaluate.add_argument("--system", default="", help="name in the results (default: the file's)")
+    evaluate.add_argument("-o", "--output", type=Path, help="write results.json here")
+
+    results = verbs.add_parser("results", help="tables of a run's results")
+    results.add_argument("folder", type=Path)
+    results.add_argument("--format", choices=("text", "markdown", "csv", "json"), default="text")
+
+    serve = verbs.add_parser("serve", help="serve the newest release of a folder over gRPC")
+    serve.add_argument("releases", type=Path)
+    serve.add_argument("--port", type=int, default=8500, help="0 takes a free one (default %(default)s)")
+    serve.add_argument("--model-name", default="m3net")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+
+    query = verbs.add_parser("query", help="find items with the same attribute as a photo")
+    query.add_argument("image", type=Path)
+    query.add_argument("--attribute", required=True)
+    query.add_argument("-k", type=int, default=10)
+    where = query.add_mutually_exclusive_group()
+    where.add_argument("--server", default="127.0.0.1:8500", metavar="HOST:PORT")
+    where.add_argument("--release", type=Path, metavar="DIR", help="ask this release directly, without a server")
+    query.add_argument("--model-name", default="m3net")
+    query.add_argument("--html", type=Path, metavar="FILE", help="also write a page with the photos")
+
+    compile_ = verbs.add_parser("compile", help="write the Kubeflow package")
+    _configured(compile_)
+    compile_.add_argument("-o", "--output", type=Path, default=Path("m3net.yaml"))
+
+    verbs.add_parser("doctor", help="what is installed, what falls short, what to do")
+    return top
+
+
+def _configured(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--config", type=Path, help="YAML file (default: the quick configuration)")
+    verb.add_argument("--catalogue", help="path of catalogue.csv")
+    verb.add_argument("--system", help="m3net+ or m3net")
+    verb.add_argument("--set", action="append", default=[], metavar="PART.KEY=VALUE", help="override one value; repeatable")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one verb. Returns: 0; 2 for a user's mistake, 1 for ours, each with one line on stderr."""
+    arguments = parser().parse_args(argv)
+    from pipeline import verbs
+
+    try:
+        return int(getattr(verbs, arguments.verb)(arguments) or 0)
+    except KeyboardInterrupt:
+        print("m3net: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # the last resort: one line for the user, the whole story in a file
+        return _explain(error, arguments)
+
+
+def _explain(error: Exception, arguments: argparse.Namespace) -> int:
+    one_line = " ".join(str(error).split())
+    if verbs_mistake(error):
+        print(f"m3net {arguments.verb}: {one_line}", file=sys.stderr)
+        return 2
+    folder = getattr(arguments, "output", None)
+    log = (folder if folder and folder.is_dir() else Path()) / "m3net-error.log"
+    log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    print(f"m3net {arguments.verb}: unexpected {type(error).__name__}: {one_line[:300]}; see {log}", file=sys.stderr)
+    return 1
+
+
+def verbs_mistake(error: Exception) -> bool:
+    """Whether the error is one that its message tells a user how to mend."""
+    from pipeline.verbs import mistakes
+
+    return isinstance(error, mistakes())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

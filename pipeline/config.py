@@ -1,0 +1,142 @@
+"""The configuration: one YAML file and `--set` overrides into frozen dataclasses; an unknown key is refused."""
+
+import dataclasses
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from models.recipe import ModelConfig, TrainingConfig
+
+QUICK = Path(__file__).parent / "configs" / "quick.yaml"
+
+
+class ConfigError(ValueError):
+    """A key or value that cannot be used; the message is one line: where, what, what to do."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What is read. Paths may be URLs that Beam's filesystems open."""
+
+    catalogue: str = ""
+    name: str = ""  # of the data set, in results; empty = the catalogue's folder
+    taxonomy: str = ""  # path of a taxonomy.json to keep to; empty infers it
+    max_reject_share: float = 0.1  # of all rows; above, the run stops
+    long_side: int = 256  # pixels of a stored photo
+    shards: int = 1  # files a split
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """What is measured, and what blesses. Fractions."""
+
+    protocol: str = "attribute"  # or "pair"
+    min_map: float = 0.0
+    max_drop: float = 0.02  # overall MAP may fall this far below the last blessed model's
+
+
+@dataclass(frozen=True)
+class IndexConfig:
+    """What can be found, and how."""
+
+    splits: tuple[str, ...] = ("train", "valid", "test")
+    scann_above: int = 20_000  # items; exact search below
+    recall: float = 0.98  # at 10, that an approximate index must reach
+
+
+@dataclass(frozen=True)
+class ReleaseConfig:
+    """Where releases go; empty = releases/ in the output folder."""
+
+    folder: str = ""
+
+
+@dataclass(frozen=True)
+class BeamConfig:
+    """Options of Beam's runner, as on its command line."""
+
+    args: tuple[str, ...] = ("--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1")
+
+
+@dataclass(frozen=True)
+class KubeflowConfig:
+    """The compiled package: the steps' image, and where artifacts go."""
+
+    image: str = "m3net:0.1.0"
+    pipeline_root: str = "minio://mlpipeline/m3net"
+
+
+@dataclass(frozen=True)
+class Config:
+    """All of it, by part."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    index: IndexConfig = field(default_factory=IndexConfig)
+    release: ReleaseConfig = field(default_factory=ReleaseConfig)
+    beam: BeamConfig = field(default_factory=BeamConfig)
+    kubeflow: KubeflowConfig = field(default_factory=KubeflowConfig)
+
+    @property
+    def dataset(self) -> str:
+        """The data set's name in results."""
+        return self.data.name or Path(self.data.catalogue).resolve().parent.name
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Reads a YAML file, then applies each override "part.key=value". Raises: ConfigError."""
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except OSError:
+        raise ConfigError(f"{path}: no such file; give --config a YAML file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path}: expected parts such as data: and training:, got {type(found).__name__}")
+    for override in overrides:
+        _set(found, override)
+    return _build(Config, found, str(path), "")
+
+
+def _set(found: dict[str, Any], override: str) -> None:
+    key, sign, value = override.partition("=")
+    part, dot, name = key.partition(".")
+    if not (sign and dot and part and name):
+        raise ConfigError(f"--set {override}: expected part.key=value, such as training.epochs=3")
+    section = found.setdefault(part, {})
+    if isinstance(section, dict):
+        section[name] = yaml.safe_load(value)
+
+
+def _build(kind: type, values: Any, file: str, where: str) -> Any:
+    """The dataclass `kind` of `values`, recursively, every key and type checked."""
+    if not isinstance(values, dict):
+        raise ConfigError(f"{file}: {where or 'the file'} holds keys and values, got {values!r}")
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    made = {}
+    for key, value in values.items():
+        if key not in fields:
+            near = difflib.get_close_matches(str(key), fields, n=1)
+            hint = f'did you mean "{near[0]}"?' if near else f"there are: {', '.join(fields)}"
+            raise ConfigError(f'{file}: unknown key "{where}{key}"; {hint}')
+        default = fields[key].default_factory() if callable(fields[key].default_factory) else fields[key].default
+        made[key] = _value(default, value, file, f"{where}{key}")
+    return kind(**made)
+
+
+def _value(default: Any, value: Any, file: str, where: str) -> Any:
+    if dataclasses.is_dataclass(default):
+        return _build(type(default), value if value is not None else {}, file, f"{where}.")
+    if isinstance(default, tuple) and isinstance(value, list):
+        return tuple(str(one) for one in value)
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not type(default):
+        raise ConfigError(f"{file}: {where} is a {type(default).__name__}, such as {default!r}; got {value!r}")
+    return value

@@ -1,0 +1,84 @@
+"""A run on this machine: TFX's local runner, metadata in SQLite, and a summary in plain words."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import Config
+from pipeline.progress import log_to, quiet
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to. `release` is None where the model was not pushed; `reason` says why it was or was not."""
+
+    results: dict[str, Any]
+    blessed: bool
+    reason: str
+    release: int | None
+    ran: tuple[str, ...]
+    cached: tuple[str, ...]
+    rejected: int
+
+
+def run(config: Config, output: Path) -> Outcome:
+    """Runs the whole pipeline into `output`: tfx/, releases/, results.json, m3net.log. Raises: InputError."""
+    quiet()
+    from components.catalogue_gen.rows import read_header
+    from pipeline.fingerprint import fingerprint
+
+    read_header(config.data.catalogue)  # half a minute before TFX is loaded
+    progress = log_to(output / "m3net.log")
+    version = fingerprint(config.data.catalogue)
+
+    from tfx import v1 as tfx
+    from tfx.orchestration import metadata
+
+    from pipeline.create import create_pipeline
+
+    database = output / "tfx" / "metadata.sqlite"
+    database.parent.mkdir(parents=True, exist_ok=True)
+    connection = metadata.sqlite_metadata_connection_config(str(database))
+    pipeline = create_pipeline(
+        config,
+        root=str(output / "tfx" / "artifacts"),
+        releases=config.release.folder or str(output / "releases"),
+        version=version,
+        metadata=connection,
+    )
+    tfx.orchestration.LocalDagRunner().run(pipeline)
+    return _outcome(connection, output, progress.ran, progress.cached)
+
+
+def _outcome(connection: Any, output: Path, ran: list[str], cached: list[str]) -> Outcome:
+    evaluation = Path(_last_output(connection, "RetrievalEvaluator", "evaluation").uri)
+    shutil.copyfile(evaluation / "results.json", output / "results.json")
+    verdict = json.loads((evaluation / "verdict.json").read_text(encoding="utf-8"))
+    pushed = _last_output(connection, "Releaser", "pushed_model")
+    infra = _last_output(connection, "ReleaseValidator", "blessing")
+    examples = Path(_last_output(connection, "CatalogueGen", "examples").uri)
+    counts = json.loads((examples / "counts.json").read_text())
+    reason = infra.custom_properties["reason"].string_value or verdict["reason"]
+    version = pushed.custom_properties["pushed_version"].string_value
+    return Outcome(
+        results=json.loads((output / "results.json").read_text(encoding="utf-8")),
+        blessed=verdict["blessed"],
+        reason=reason,
+        release=int(version) if version else None,
+        ran=tuple(ran),
+        cached=tuple(cached),
+        rejected=counts.get("rejected", 0),
+    )
+
+
+def _last_output(connection: Any, node: str, key: str) -> Any:
+    """The artifact that the last execution of `node` gave under `key`, run or cached."""
+    import ml_metadata as mlmd
+
+    store = mlmd.MetadataStore(connection)
+    kinds = [kind.name for kind in store.get_execution_types() if kind.name.split(".")[-1] == node]
+    last = max((e for kind in kinds for e in store.get_executions_by_type(kind)), key=lambda e: e.id)
+    events = [e for e in store.get_events_by_execution_ids([last.id]) if e.path.steps and e.path.steps[0].key == key]
+    return store.get_artifacts_by_id([events[-1].artifact_id])[0]

@@ -1,0 +1,35 @@
+"""The runner file of the `tfx` command's local engine: `tfx pipeline create --engine local --pipeline_path THIS`.
+
+Reads M3NET_CATALOGUE, and if set M3NET_CONFIG and M3NET_OUTPUT: the `tfx` command passes no arguments on.
+"""
+
+import os
+from pathlib import Path
+
+from absl import logging
+from tfx import v1 as tfx
+from tfx.orchestration import metadata
+
+from pipeline.config import QUICK, load
+from pipeline.create import create_pipeline
+from pipeline.fingerprint import fingerprint
+
+
+def run() -> None:
+    """Runs the pipeline, or gives it to the `tfx` command, whichever called."""
+    config = load(Path(os.environ.get("M3NET_CONFIG", QUICK)), [f"data.catalogue={os.environ['M3NET_CATALOGUE']}"])
+    output = Path(os.environ.get("M3NET_OUTPUT", "runs/tfx")).resolve()
+    (output / "tfx").mkdir(parents=True, exist_ok=True)
+    pipeline = create_pipeline(
+        config,
+        root=str(output / "tfx" / "artifacts"),
+        releases=str(output / "releases"),
+        version=fingerprint(config.data.catalogue),
+        metadata=metadata.sqlite_metadata_connection_config(str(output / "tfx" / "metadata.sqlite")),
+    )
+    tfx.orchestration.LocalDagRunner().run(pipeline)
+
+
+if __name__ == "__main__":
+    logging.set_verbosity(logging.WARNING)
+    run()

@@ -1,0 +1,48 @@
+"""Results as tables: percent with two decimals, the random floor beside what was measured."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from components.errors import InputError
+
+FORMATS = ("text", "markdown", "csv", "json")
+_HEADER = ("attribute", "MAP@all", "MAP@100", "Recall@100", "random MAP", "queries", "candidates")
+_KEYS = ("map", "map_at_100", "recall_at_100", "random_map")
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """All results.json in `folder` and one level below it. Raises: InputError where there is none."""
+    files = sorted([*folder.glob("results.json"), *folder.glob("*/results.json")])
+    if not files:
+        raise InputError(f"{folder} holds no results.json; give the --output of a run")
+    return [json.loads(file.read_text(encoding="utf-8")) for file in files]
+
+
+def table(results: dict[str, Any], style: str = "text") -> str:
+    """One system's table. `style` text, markdown or csv."""
+    rows = [_row(name, values) for name, values in [*results["attributes"].items(), ("overall", results["overall"])]]
+    if style == "csv":
+        return "\n".join(",".join(map(str, row)) for row in [_HEADER, *rows])
+    kind = "github" if style == "markdown" else "simple"
+    return tabulate(rows, _HEADER, tablefmt=kind, disable_numparse=True, colalign=("left", *["right"] * 6))
+
+
+def render(found: Sequence[dict[str, Any]], style: str) -> str:
+    """All results in one of `FORMATS`."""
+    if style == "json":
+        return json.dumps(list(found), ensure_ascii=False, indent=1)
+    blocks = [f"{title(results)}\n\n{table(results, style)}" for results in found]
+    return "\n\n".join(blocks)
+
+
+def title(results: dict[str, Any]) -> str:
+    """What a table is of."""
+    return f'{results["system"]} on {results["dataset"]}, split {results["split"]}, protocol "{results["protocol"]}", percent'
+
+
+def _row(name: str, values: dict[str, Any]) -> list[str]:
+    return [name, *(f"{100 * values[key]:.2f}" for key in _KEYS), f"{values['queries']}", f"{values['candidates']}"]

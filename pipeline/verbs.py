@@ -1,0 +1,163 @@
+"""What each verb of the command line does, one function each, named by the verb."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import QUICK, Config, ConfigError, load
+
+
+def mistakes() -> tuple[type[Exception], ...]:
+    """The errors whose message tells the user what to mend; those of rooms not loaded cannot have been raised."""
+    places = [
+        ("components.errors", "InputError"),
+        ("components.catalogue_gen.photo", "PhotoError"),
+        ("models.training", "TrainingError"),
+        ("serving.client", "ClientError"),
+        ("serving.release", "ReleaseError"),
+    ]
+    loaded = [getattr(sys.modules[module], name) for module, name in places if module in sys.modules]
+    return (ConfigError, FileExistsError, FileNotFoundError, *loaded)
+
+
+def configured(arguments: argparse.Namespace) -> Config:
+    """The configuration that the options ask for."""
+    overrides = list(arguments.set)
+    if arguments.system:
+        overrides.append(f"model.system={arguments.system}")
+    if arguments.catalogue:
+        overrides.append(f"data.catalogue={json.dumps(_located(arguments.catalogue))}")
+    config = load(arguments.config or QUICK, overrides)
+    if not config.data.catalogue:
+        raise ConfigError("no catalogue; give --catalogue path/catalogue.csv, or data.catalogue in the configuration")
+    return config
+
+
+def _located(path: str) -> str:
+    return path if "://" in path else str(Path(path).resolve())
+
+
+def sample(arguments: argparse.Namespace) -> None:
+    """Draws the sample."""
+    from pipeline.sample.catalogue import draw_sample
+
+    print(draw_sample(arguments.folder, arguments.photos, arguments.seed))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The pipeline, its table, and what to type next."""
+    from pipeline import local, results
+
+    config = configured(arguments)
+    outcome = local.run(config, arguments.output.resolve())
+    print(f"\n{results.title(outcome.results)}\n\n{results.table(outcome.results)}\n")
+    if outcome.rejected:
+        print(f"{outcome.rejected} rows of the catalogue were rejected: {arguments.output}/tfx/artifacts/CatalogueGen/examples")
+    if outcome.release is None:
+        print(f"not released: {outcome.reason}")
+        return 3
+    print(f"released as version {outcome.release}: {outcome.reason}")
+    print(f"next: m3net serve {config.release.folder or arguments.output / 'releases'}")
+    return 0
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """Draws the sample unless a catalogue is given, runs, serves the release and asks it one question over gRPC."""
+    if not (arguments.catalogue or arguments.config):
+        arguments.catalogue = str(arguments.output / "sample" / "catalogue.csv")
+        if not Path(arguments.catalogue).exists():
+            print("drawing 600 photos ...", file=sys.stderr)
+            sample(argparse.Namespace(folder=arguments.output / "sample", photos=600, seed=0))
+    code = run(arguments)
+    return code or _ask_once(arguments, configured(arguments))
+
+
+def _ask_once(arguments: argparse.Namespace, config: Config) -> int:
+    from components.catalogue_gen.rows import Record, attribute_columns, read_header, read_rows
+    from components.release_validator.check import running
+
+    catalogue = config.data.catalogue
+    rows = [row for row in read_rows(catalogue) if isinstance(row, Record)]
+    asked = next((row for row in rows if row.role == "query" and row.split == "test"), rows[0])
+    attribute = attribute_columns(read_header(catalogue))[0]
+    page = arguments.output / "neighbours.html"
+    with running(Path(config.release.folder or arguments.output / "releases")) as address:
+        print(f"\nserved on {address}; m3net query {asked.location} --attribute {attribute} answers:\n")
+        ask = {"image": Path(asked.location), "attribute": attribute, "k": 10, "server": address}
+        return query(argparse.Namespace(**ask, release=None, model_name="m3net", html=page))
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    """Exact metrics of any Embeddings Parquet."""
+    from components.retrieval_evaluator import measure
+    from pipeline import results
+
+    name = arguments.system or arguments.embeddings.stem
+    names = {"system": name, "dataset": arguments.embeddings.resolve().parent.name}
+    found = measure.evaluate(arguments.embeddings, **names, split=arguments.split, protocol=arguments.protocol)
+    if arguments.output:
+        arguments.output.write_text(json.dumps(found, ensure_ascii=False, indent=1), encoding="utf-8")
+    print(f"{results.title(found)}\n\n{results.table(found)}")
+
+
+def results(arguments: argparse.Namespace) -> None:
+    """Tables of what was run."""
+    from pipeline import results as tables
+
+    print(tables.render(tables.read(arguments.folder), arguments.format))
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """The server, until it is told to stop."""
+    from serving import server
+
+    return server.serve(arguments.releases, arguments.port, arguments.model_name, arguments.host)
+
+
+def query(arguments: argparse.Namespace) -> int:
+    """Asks a server, or a release directly."""
+    from components.catalogue_gen.photo import normalise
+    from pipeline import neighbours
+    from serving.client import Client
+
+    photo = normalise(arguments.image.read_bytes())
+    if arguments.release:
+        found = _ask_release(arguments, photo)
+    else:
+        with Client(arguments.server, arguments.model_name) as client:
+            found = client.search(photo, arguments.attribute, arguments.k)
+    print(neighbours.as_text(found))
+    if arguments.html:
+        arguments.html.write_text(neighbours.as_html(photo, arguments.attribute, found), encoding="utf-8")
+        print(f"\nthe photos: {arguments.html}")
+    return 0
+
+
+def _ask_release(arguments: argparse.Namespace, photo: bytes) -> list[Any]:
+    """Through the same server and protocol, on a port of its own: there is one way to an answer."""
+    from components.release_validator.check import running
+    from serving.client import Client
+
+    with running(arguments.release) as address, Client(address) as client:
+        return client.search(photo, arguments.attribute, arguments.k)
+
+
+def compile(arguments: argparse.Namespace) -> None:
+    """The Kubeflow package."""
+    from pipeline.kubeflow import compile_package
+
+    if arguments.output.suffix != ".yaml":
+        raise ConfigError(f"--output {arguments.output}: Kubeflow takes a file that ends in .yaml")
+    compile_package(configured(arguments), arguments.output.resolve())
+    print(arguments.output)
+
+
+def doctor(_: argparse.Namespace) -> int:
+    """What is installed and whether it is what the lock says."""
+    from pipeline.doctor import report
+
+    lines, good = report()
+    print("\n".join(lines))
+    return 0 if good else 2
