@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -161,9 +162,9 @@ def _check_outputs(output_filter: Sequence[str], known: Sequence[str]) -> None:
 
 
 def _reason(message: str) -> str:
-    """TensorFlow's message without the Python trace around it, in one line of at most 300 characters."""
-    lines = [line.partition("}} ")[2] for line in message.splitlines() if line.startswith("{{function_node")]
-    return " ".join((lines[0] if lines else message).split())[:300]
+    """What TensorFlow complains of, without the traces before it and the nodes after it: a line of 300 characters."""
+    complaint = re.split(r"\s*\[\[\{\{node|\s*\[Op:", message, maxsplit=1)[0].strip().splitlines()
+    return re.sub(r"\{\{function_node [^}]*\}\}\s*", "", complaint[-1] if complaint else message)[:300]
 
 
 def _shape(sizes: Any) -> str:

@@ -23,8 +23,7 @@ ITEMS, LENGTH = 30, 8
 TAXONOMY = Taxonomy((Attribute("neckline", ("round", "v_neck", "square")), Attribute("pocket", ("patch", "flap"), True)))
 
 
-def photo(seed: int) -> bytes:
-    """A PNG, which no decoder rounds."""
+def _photo(seed: int) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(_pixels(seed)).save(buffer, "PNG")
     return buffer.getvalue()
@@ -111,6 +110,18 @@ def save_items(drawn: Drawn, path: Path) -> None:
 
 
 @pytest.fixture(scope="session")
+def photo() -> Callable[[int], bytes]:
+    """Photo number n as a PNG, which no decoder rounds."""
+    return _photo
+
+
+@pytest.fixture(scope="session")
+def drawn() -> type[Drawn]:
+    """`drawn(version)`."""
+    return Drawn
+
+
+@pytest.fixture(scope="session")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
     """The parts of version v's release: `model`, `index`, `items.parquet`; made once."""
     made: dict[int, Path] = {}
@@ -129,15 +140,15 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
 
 
 @pytest.fixture(scope="session")
-def compose_into(parts: Callable[[int], Path]) -> Callable[[Path, int], release.Manifest]:
-    """What `push` is given."""
+def compose_into(parts: Callable[[int], Path]) -> Callable[..., release.Manifest]:
+    """What `push` is given; `like` takes another version's parts, `saved_model` another model."""
 
-    def compose(folder: Path, version: int) -> release.Manifest:
-        made = parts(version)
+    def compose(folder: Path, version: int, like: int = 0, saved_model: Path | None = None) -> release.Manifest:
+        made = parts(like or version)
         return release.compose(
             folder,
             version,
-            saved_model=made / "model",
+            saved_model=saved_model or made / "model",
             index=made / "index",
             items=made / "items.parquet",
             taxonomy=TAXONOMY,
@@ -145,7 +156,7 @@ def compose_into(parts: Callable[[int], Path]) -> Callable[[Path, int], release.
             dataset="drawn",
             metrics={"map": 0.5},
             counts={"items": ITEMS},
-            warmup_image=photo(0),
+            warmup_image=_photo(0),
         )
 
     return compose
