@@ -5,15 +5,14 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
-
-VERSION = "0.1.0"
 
 
 def parser() -> argparse.ArgumentParser:
     """All verbs."""
     top = argparse.ArgumentParser(prog="m3net", description="Search fashion by its details.")
-    top.add_argument("--version", action="version", version=f"m3net {VERSION}")
+    top.add_argument("--version", action="version", version=f"m3net {metadata.version('m3net')}")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     sample = verbs.add_parser("sample", help="draw a labelled sample catalogue")

@@ -125,7 +125,7 @@ def _build(kind: type, values: Any, file: str, where: str) -> Any:
             near = difflib.get_close_matches(str(key), fields, n=1)
             hint = f'did you mean "{near[0]}"?' if near else f"there are: {', '.join(fields)}"
             raise ConfigError(f'{file}: unknown key "{where}{key}"; {hint}')
-        default = fields[key].default_factory() if callable(fields[key].default_factory) else fields[key].default
+        default = getattr(kind(), key)
         made[key] = _value(default, value, file, f"{where}{key}")
     return kind(**made)
 

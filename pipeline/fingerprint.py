@@ -1,6 +1,7 @@
 """The state of a catalogue and its photos in one short word, so that a run with nothing changed is all cache."""
 
 import hashlib
+from importlib import metadata
 from pathlib import Path
 
 from components.catalogue_gen.rows import Record, read_rows
@@ -11,7 +12,8 @@ def fingerprint(catalogue: str) -> str:
 
     Photos behind a URL are known by their row alone: give the catalogue a new id or row when one changes.
     """
-    digest = hashlib.blake2b(digest_size=8)
+    # The program's version too: what an older one made is not mixed with what a newer one makes.
+    digest = hashlib.blake2b(metadata.version("m3net").encode(), digest_size=8)
     if Path(catalogue).is_file():
         digest.update(Path(catalogue).read_bytes())
     for row in read_rows(catalogue):

@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+from absl import logging as absl_logging
+
 # The runner's own messages, by their format: it offers no other hook.
 _RUNNING, _FINISHED, _CACHED = "Component %s is running.", "Component %s is finished.", "A cached execution %d is used."
 
@@ -51,5 +53,6 @@ def log_to(path: Path) -> Progress:
     logging.getLogger().handlers = [file]
     absl = logging.getLogger("absl")
     absl.handlers, absl.propagate = [file, progress], False
-    absl.setLevel(logging.INFO)
+    # By its flag, not by the logger's level: Keras sets and restores the flag while it exports.
+    absl_logging.set_verbosity(absl_logging.INFO)
     return progress

@@ -92,8 +92,12 @@ def ingest(
     """
     file = catalogue.rsplit("/", 1)[-1]
     rows = pipeline | beam.Create([catalogue]) | "Read" >> beam.FlatMap(read_rows)
-    malformed = rows | "Malformed" >> beam.Filter(lambda row: isinstance(row, Reject))
-    records = rows | "WellFormed" >> beam.Filter(lambda row: isinstance(row, Record)) | "Assign" >> beam.Map(assign)
+    malformed = rows | "Malformed" >> beam.Filter(lambda row: isinstance(row, Reject)).with_output_types(Reject)
+    records = (
+        rows
+        | "WellFormed" >> beam.Filter(lambda row: isinstance(row, Record)).with_output_types(Record)
+        | "Assign" >> beam.Map(assign)
+    )
     columns = attribute_columns(read_header(catalogue))
     taxonomy = pipeline | "Given" >> beam.Create([given]) if given else records | "Infer" >> InferTaxonomy(columns)
     _ = taxonomy | "WriteTaxonomy" >> beam.Map(lambda t: _write(f"{examples}/{FILE_NAME}", t.to_json()))

@@ -41,8 +41,7 @@ class EmbedBatch(beam.DoFn):
         system = self.system
         parsed = tf.io.parse_example(list(batch), feature_spec(system.taxonomy))
         photos = decode_photos(parsed["image/encoded"], system.config.image_size)
-        # Rounded as the training photos were when they were put on disk.
-        vectors = np.asarray(system.vectors(system(tf.round(photos), training=False)))
+        vectors = np.asarray(system.vectors(system(photos, training=False)))
         yield self._table(parsed, vectors)
 
     def _table(self, parsed: dict[str, Any], vectors: np.ndarray) -> pa.Table:

@@ -7,7 +7,7 @@ import numpy as np
 from pipeline.sample.classes import CLASSES, DETAILS, NONE
 from pipeline.sample.randomness import Use, stream
 
-_HEMS = {"crop": 0.66, "hip": 1.06, "knee": 1.60}
+_HEMS = {"crop": 0.66, "hip": 1.06, "knee": 1.45}
 _MIDDLE = {"bow", "buttons", "zip"}
 """Details in the middle of the front, where one would hide the other."""
 _TOGETHER = 0.45

@@ -25,7 +25,7 @@ class Box(NamedTuple):
 class Pose:
     """An affine view of garment coordinates, and how the arms hang.
 
-    Garment coordinates: the shoulders lie at y = 0, x = -0.42 and 0.42; the waist at y = 0.72, a knee-length hem at 1.6.
+    Garment coordinates: the shoulders lie at y = 0, x = -0.42 and 0.42; the waist at y = 0.72, a knee-length hem at 1.45.
 
     Attributes:
         width, height: the photo's size in pixels.
@@ -88,13 +88,13 @@ def deal_pose(seed: int, index: int) -> Pose:
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     # Narrower than tall: somebody who stands a little sideways; the shear is a hip put out.
     view = np.array([[rng.uniform(0.86, 1.02), rng.normal(0.0, 0.025)], [0.0, 1.0]])
-    low, high = sorted(rng.uniform(14.0, 34.0, size=2))
+    low, high = sorted(rng.uniform(12.0, 29.0, size=2))
     lifts = (low, high) if rng.random() < 0.5 else (high, low)
     return Pose(
         width=width,
         height=height,
-        matrix=height * rng.uniform(0.35, 0.42) * turn @ view,
-        shift=np.array([width * rng.uniform(0.45, 0.55), height * rng.uniform(0.21, 0.27)]),
+        matrix=height * rng.uniform(0.38, 0.46) * turn @ view,
+        shift=np.array([width * rng.uniform(0.45, 0.55), height * rng.uniform(0.20, 0.25)]),
         lifts=(float(lifts[0]), float(lifts[1])),
         # Never past the vertical: the sleeves are drawn behind the garment's body, which would hide them.
         bends=(float(lifts[0] * rng.uniform(-0.1, 0.6)), float(lifts[1] * rng.uniform(-0.1, 0.6))),

@@ -18,7 +18,7 @@ _BARE = 0.22
 
 def half_width(garment: Garment, y: float) -> float:
     """The body's half width at `y` below the armpits, in garment units."""
-    heights = [_ARMPIT, 0.72, 1.06, 1.60]
+    heights = [_ARMPIT, 0.72, 1.06, 1.45]
     widths = [0.365, garment.waist, 0.37 + 0.4 * garment.flare, 0.37 + 1.2 * garment.flare]
     return float(np.interp(y, heights, widths))
 
