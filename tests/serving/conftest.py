@@ -165,8 +165,8 @@ def compose_into(parts: Callable[[int], Path]) -> Callable[..., release.Manifest
 class Running:
     """A server in a process of its own; `lines` is what it has said so far."""
 
-    def __init__(self, releases: Path) -> None:
-        command = [sys.executable, "-m", "serving.server", str(releases), "--port", "0"]
+    def __init__(self, releases: Path, port: int = 0) -> None:
+        command = [sys.executable, "-m", "serving.server", str(releases), "--port", str(port)]
         self.process = subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
         )
@@ -199,12 +199,12 @@ class Running:
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[[Path], Running]]:
+def start() -> Iterator[Callable[[Path, int], Running]]:
     """Starts servers, and leaves none behind."""
     running: list[Running] = []
 
-    def begin(releases: Path) -> Running:
-        running.append(Running(releases))
+    def begin(releases: Path, port: int) -> Running:
+        running.append(Running(releases, port))
         return running[-1]
 
     yield begin

@@ -46,12 +46,18 @@ class Asker(threading.Thread):
 
 
 def test_a_servers_life(
-    tmp_path: Path, compose_into: Any, start: Callable[[Path], Any], photo: Callable[[int], bytes], drawn: Any
+    tmp_path: Path, compose_into: Any, start: Callable[[Path, int], Any], photo: Callable[[int], bytes], drawn: Any
 ) -> None:
-    server = start(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server, address = start(tmp_path, port), f"127.0.0.1:{port}"
     server.said("holds no release yet; waiting for the first")
+    with Client(address) as client:
+        assert not client.ready()
+        with pytest.raises(ClientError, match="NOT_FOUND"):  # it listens, and says so rather than that it is ready
+            client.classify(photo(1))
     release.push(tmp_path, compose_into)
-    address = server.said(r"^serving m3net version 1 on (\S+)$").group(1)
+    server.said(f"^serving m3net version 1 on {address}$")
 
     askers = [Asker(address, photo(40)) for _ in range(3)]
     for asker in askers:
