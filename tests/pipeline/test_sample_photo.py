@@ -68,6 +68,20 @@ def test_another_class_changes_pixels_inside_both_boxes_alone(attribute: str, in
 
 
 @pytest.mark.parametrize("index", PHOTOS)
+@pytest.mark.parametrize(
+    ("attribute", "one", "other"),
+    [("neckline", "turtleneck", "v_neck"), ("neckline", "boat", "shirt_collar"), ("sleeve_length", "sleeveless", "long")],
+)
+def test_boxes_end_where_the_change_does(attribute: str, one: str, other: str, index: int) -> None:
+    first, second = (draw_photo(with_class(bare(index), attribute, name), 0, index) for name in (one, other))
+    mask = changed(first, second)
+    seen, claimed = around(mask), hull(boxes(first, attribute) + boxes(second, attribute))
+    # The margin, and what a lock of hair or a leaf hides.
+    assert max(seen.left - claimed.left, claimed.right - seen.right) <= 8
+    assert max(seen.top - claimed.top, claimed.bottom - seen.bottom) <= 8
+
+
+@pytest.mark.parametrize("index", PHOTOS)
 def test_another_length_changes_pixels_from_hem_to_hem(index: int) -> None:
     crop, knee = (draw_photo(replace(bare(index), length=length), 0, index) for length in ("crop", "knee"))
     mask = changed(crop, knee)
