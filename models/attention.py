@@ -62,7 +62,7 @@ class AttributeAttention(layers.Layer):
         self.condition = layers.Dense(dim, activation="relu", name="condition")
         self.squeeze = layers.Dense(dim, activation="relu", name="squeeze")
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         """Makes the weights for a map (B, P, C)."""
         channels = input_shape[-1]
         self.embedding = self.add_weight(shape=(self.attributes, self.dim), initializer="glorot_uniform", name="e")
@@ -108,7 +108,7 @@ class ClassAttention(layers.Layer):
         self.query = layers.Dense(dim, activation="tanh", name="query")
         self.value = layers.Dense(class_dim, name="value")
 
-    def build(self, maps_shape: tuple[int | None, ...], embedding_shape: tuple[int | None, ...]) -> None:
+    def build(self, maps_shape: tuple[Any, ...], embedding_shape: tuple[Any, ...]) -> None:
         """Makes the weights for refined maps (B, N, P, C)."""
         shape = (len(self.grid.slot_of_class), self.dim)
         self.offset = self.add_weight(shape=shape, initializer="glorot_uniform", name="c")

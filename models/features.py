@@ -21,10 +21,13 @@ def feature_spec(taxonomy: Taxonomy) -> dict[str, Any]:
 
 
 def decode_photo(data: tf.Tensor, size: int) -> tf.Tensor:
-    """JPEG or PNG bytes, a scalar, to float32 (size, size, 3) in 0..255; squashed to a square, antialiased."""
+    """JPEG or PNG bytes, a scalar, to float32 (size, size, 3), whole numbers in 0..255; squashed to a square, antialiased.
+
+    Rounded, because training reads these pixels from a file of bytes: serving sees the very same numbers.
+    """
     image = tf.io.decode_image(data, channels=3, expand_animations=False)
     image = tf.ensure_shape(image, (None, None, 3))
-    return tf.clip_by_value(tf.image.resize(image, (size, size), antialias=True), 0.0, 255.0)
+    return tf.clip_by_value(tf.round(tf.image.resize(image, (size, size), antialias=True)), 0.0, 255.0)
 
 
 def decode_photos(data: tf.Tensor, size: int) -> tf.Tensor:
@@ -51,7 +54,7 @@ def read_photos(patterns: Sequence[str], taxonomy: Taxonomy, size: int, cache: P
 
     def parse(serialised: tf.Tensor) -> tuple[tf.Tensor, ...]:
         parsed = tf.io.parse_single_example(serialised, spec)
-        pixels = tf.cast(tf.round(decode_photo(parsed["image/encoded"], size)), tf.uint8)
+        pixels = tf.cast(decode_photo(parsed["image/encoded"], size), tf.uint8)
         return pixels, multi_hot(parsed, taxonomy), parsed["image/id"], parsed["role"]
 
     files = sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern))
@@ -59,7 +62,7 @@ def read_photos(patterns: Sequence[str], taxonomy: Taxonomy, size: int, cache: P
     return _collect(examples.as_numpy_iterator(), taxonomy, size, cache)
 
 
-def _collect(rows: Iterable[tuple[np.ndarray, ...]], taxonomy: Taxonomy, size: int, cache: Path) -> Photos:
+def _collect(rows: Iterable[tuple[Any, ...]], taxonomy: Taxonomy, size: int, cache: Path) -> Photos:
     labels, ids, roles = [], [], []
     with cache.open("wb") as file:
         for pixels, hot, photo_id, role in rows:

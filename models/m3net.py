@@ -39,7 +39,7 @@ class M3Net(System):
         """Both sub-networks and one classifier a class."""
         config, classes = self.config, self.taxonomy.num_classes
         self.attribute_attention = AttributeAttention(self.grid.attributes, config.attention_dim)
-        self.class_attention = ClassAttention(self._plain["taxonomy"], config.attention_dim, config.class_dim)
+        self.class_attention = ClassAttention(self.taxonomy.to_json(), config.attention_dim, config.class_dim)
         self.classifier = self.add_weight(shape=(classes, config.class_dim), initializer="glorot_uniform", name="w")
         self.bias = self.add_weight(shape=(classes,), initializer="zeros", name="b")
         self.positive_weight = self.add_weight(shape=(classes,), initializer="ones", trainable=False, name="w_p")

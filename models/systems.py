@@ -36,7 +36,6 @@ class System(keras.Model):
 
     def __init__(self, taxonomy: str, config: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._plain = {"taxonomy": taxonomy, "config": dict(config)}
         self.taxonomy = Taxonomy.from_json(taxonomy)
         self.config = ModelConfig(**config)
         self.recipe = TrainingConfig()
@@ -101,7 +100,7 @@ class System(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """What the constructor takes; the backbone's start weights are left out, since the file holds the trained ones."""
-        return {"taxonomy": self._plain["taxonomy"], "config": {**self._plain["config"], "weights": ""}}
+        return {"taxonomy": self.taxonomy.to_json(), "config": {**asdict(self.config), "weights": ""}}
 
 
 def build(config: ModelConfig, taxonomy: Taxonomy) -> System:

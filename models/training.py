@@ -19,6 +19,7 @@ from models.sampling import Batches, Photos
 from models.systems import System
 
 _EMBED_BATCH = 64
+_WATCHED_STEPS = 50  # between looks at the running loss: each waits for the device
 
 
 class TrainingError(RuntimeError):
@@ -78,13 +79,16 @@ class _Watch(keras.callbacks.Callback):
         self.weights: list[np.ndarray] | None = None
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self.started = time.perf_counter()
+        self.started, self.epoch = time.perf_counter(), epoch + 1
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        if batch % _WATCHED_STEPS == 0:
+            self._check(logs or {}, f"epoch {self.epoch}, step {batch + 1}")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         seconds = time.perf_counter() - self.started
         row: dict[str, float] = {"epoch": epoch + 1, **{k: float(v) for k, v in (logs or {}).items()}}
-        if not math.isfinite(row["loss"]):
-            raise TrainingError(f"the loss is {row['loss']} in epoch {epoch + 1}; lower training.learning_rate")
+        self._check(row, f"epoch {self.epoch}")
         row["images_per_second"] = self.images / seconds
         found = retrieval_map(self.model, self.valid) if self.valid else None
         if found is not None:
@@ -96,6 +100,10 @@ class _Watch(keras.callbacks.Callback):
         parts = " ".join(f"{k.upper()} {row[k]:.3f}" for k in ("l_m", "l_ci", "l_cc"))
         line = f"  epoch {epoch + 1}/{self.recipe.epochs}  loss {row['loss']:.3f} ({parts}){valid}"
         print(f"{line}  {row['images_per_second']:.0f} images/s", file=sys.stderr, flush=True)
+
+    def _check(self, logs: dict[str, float], when: str) -> None:
+        if not math.isfinite(loss := float(logs["loss"])):
+            raise TrainingError(f"the loss is {loss} in {when}; lower training.learning_rate")
 
 
 def fit(system: System, train: Photos, valid: Photos | None, recipe: TrainingConfig) -> list[dict[str, float]]:

@@ -1,0 +1,55 @@
+"""Posteriors by hand, and the retrieval vector against the score it stands for."""
+
+from math import log
+
+import numpy as np
+import pytest
+
+from models.grid import Grid
+from models.recipe import ModelConfig
+from models.scoring import (
+    mixed_posteriors,
+    retrieval_vectors,
+    sigmoid_posteriors,
+    softmax_posteriors,
+    vector_length,
+)
+from models.taxonomy import Taxonomy
+
+# neck: sigmoids 3/4 and 1/4, softmax 9/10 and 1/10. sleeve: sigmoids 2/3, 1/2, 1/2; softmax 1/2, 1/4, 1/4.
+LOGITS = np.float32([[log(3), -log(3), log(2), 0, 0]])
+
+
+def test_softmax_over_each_attribute(grid: Grid) -> None:
+    np.testing.assert_allclose(np.asarray(softmax_posteriors(LOGITS, grid)), [[0.9, 0.1, 0.5, 0.25, 0.25]], atol=1e-6)
+
+
+def test_sigmoids_over_their_sum(grid: Grid) -> None:
+    expected = [[0.75, 0.25, 0.4, 0.3, 0.3]]  # sleeve: 2/3, 1/2, 1/2 over 5/3
+    np.testing.assert_allclose(np.asarray(sigmoid_posteriors(LOGITS, grid)), expected, atol=1e-6)
+
+
+def test_each_attribute_has_its_form(grid: Grid) -> None:
+    got = np.asarray(mixed_posteriors(LOGITS, grid, np.array([False, False, True, True, True])))
+    np.testing.assert_allclose(got, [[0.9, 0.1, 0.4, 0.3, 0.3]], atol=1e-6)
+
+
+@pytest.mark.parametrize("kappa", [0.0, 0.5])
+def test_the_inner_product_is_the_score(grid: Grid, taxonomy: Taxonomy, kappa: float) -> None:
+    random = np.random.default_rng(0)
+    posteriors = random.random((2, 5)).astype(np.float32)
+    phi = random.normal(size=(2, 5, 4)).astype(np.float32)
+    vectors = np.asarray(retrieval_vectors(posteriors, phi, grid, kappa))
+    assert vectors.shape == (2, 2, vector_length(taxonomy, ModelConfig(class_dim=4, kappa=kappa)))
+    for n, classes in enumerate(taxonomy.slices.values()):
+        score = 0.0
+        for m in range(classes.start, classes.stop):
+            q, c = phi[0, m], phi[1, m]
+            cosine = q @ c / np.linalg.norm(q) / np.linalg.norm(c)
+            score += posteriors[0, m] * posteriors[1, m] * (1 + kappa * cosine)
+        assert float(vectors[0, n] @ vectors[1, n]) == pytest.approx(score, abs=1e-6)
+
+
+def test_length_grows_with_the_cosine_term(taxonomy: Taxonomy) -> None:
+    assert vector_length(taxonomy, ModelConfig(class_dim=64)) == 3
+    assert vector_length(taxonomy, ModelConfig(class_dim=64, kappa=0.25)) == 3 * 65
