@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -45,3 +46,26 @@ def draw() -> Callable[[int], Photos]:
         return Photos(images, np.arange(count), labels, [f"{i:03}" for i in range(count)], roles)
 
     return photos
+
+
+@pytest.fixture(scope="session")
+def write_examples() -> Callable[[Path, Photos], None]:
+    """Writes photos as the TFRecord of Examples that ingestion makes: PNG here, so that no pixel is lost."""
+
+    def write(path: Path, photos: Photos) -> None:
+        import tensorflow as tf
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tf.io.TFRecordWriter(str(path)) as file:
+            for i, name in enumerate(photos.ids):
+                text = {"image/id": name, "image/group": name, "role": photos.roles[i]}
+                values = {key: [value.encode()] for key, value in text.items()}
+                values["image/encoded"] = [tf.io.encode_png(photos.batch(np.array([i]))[0]).numpy()]
+                feature = {k: tf.train.Feature(bytes_list=tf.train.BytesList(value=v)) for k, v in values.items()}
+                for attribute, classes in TAXONOMY.slices.items():
+                    found = np.flatnonzero(photos.labels[i, classes])
+                    feature[f"label/{attribute}"] = tf.train.Feature(int64_list=tf.train.Int64List(value=found))
+                example = tf.train.Example(features=tf.train.Features(feature=feature))
+                file.write(example.SerializeToString())
+
+    return write

@@ -12,7 +12,7 @@ from pipeline.sample.photo import Photo, draw_photo
 from pipeline.sample.pose import Box, deal_pose
 from pipeline.sample.shapes import points
 
-PHOTOS = range(40, 52)  # turned, shifted and scaled each in its own way; figures, hangers, long hair and leaves among them
+PHOTOS = range(40, 48)  # turned, shifted and scaled each in its own way; figures, hangers, long hair and leaves among them
 
 
 def changed(first: Photo, second: Photo) -> npt.NDArray[np.bool_]:
@@ -70,7 +70,7 @@ def test_another_class_changes_pixels_inside_both_boxes_alone(attribute: str, in
 @pytest.mark.parametrize("index", PHOTOS)
 @pytest.mark.parametrize(
     ("attribute", "one", "other"),
-    [("neckline", "turtleneck", "v_neck"), ("neckline", "boat", "shirt_collar"), ("sleeve_length", "sleeveless", "long")],
+    [("neckline", "turtleneck", "v_neck"), ("neckline", "boat", "shirt_collar"), ("sleeve_length", "sleeveless", "short")],
 )
 def test_boxes_end_where_the_change_does(attribute: str, one: str, other: str, index: int) -> None:
     first, second = (draw_photo(with_class(bare(index), attribute, name), 0, index) for name in (one, other))

@@ -1,0 +1,61 @@
+"""Computes what must not depend on the backend and writes it as one .npz; run as a program: FILE."""
+
+import sys
+
+import keras
+import numpy as np
+from keras import ops
+
+from models import systems
+from models.grid import Grid
+from models.losses.classification import best_l_m, published_l_m
+from models.losses.cluster import cluster_loss
+from models.losses.triplet import instance_loss
+from models.recipe import ModelConfig, TrainingConfig
+from models.sampling import Batches, Photos
+from models.taxonomy import Attribute, Taxonomy
+
+TAXONOMY = Taxonomy((Attribute("neck", ("v", "crew")), Attribute("sleeve", ("none", "short", "long"), multi_label=True)))
+RECIPE = TrainingConfig(batch_size=8)
+
+
+def losses(labels: np.ndarray, random: np.random.Generator) -> dict[str, np.ndarray]:
+    """Every loss at random logits and vectors."""
+    grid, y = Grid(TAXONOMY), labels.astype(np.float32)
+    logits, phi, centres = (random.normal(size=shape).astype(np.float32) for shape in ((12, 5), (12, 5, 4), (5, 4)))
+    found = {
+        "published": published_l_m(y, logits, grid, np.float32([1, 2, 3, 4, 5])),
+        "best": best_l_m(y, logits, grid, np.array([False, True])),
+        "instance": instance_loss(y, phi, grid, 0.4),
+        "cluster": cluster_loss(y, phi, centres, grid, 0.4),
+    }
+    return {key: ops.convert_to_numpy(value) for key, value in found.items()}
+
+
+def epoch(name: str, photos: Photos, random: np.random.Generator) -> dict[str, np.ndarray]:
+    """Outputs before, and every variable after, two epochs of one step each, by gradient descent from given weights.
+
+    Not by AdamW: its first step is the gradient's sign, which rounding turns where a gradient is all but zero.
+    """
+    system = systems.build(ModelConfig(system=name, image_size=32, attention_dim=8, class_dim=4), TAXONOMY)
+    system.set_weights([np.abs(w) + 0.05 * random.random(w.shape) for w in system.get_weights()])
+    system.set_weights([0.1 * random.normal(size=w.shape) if w.ndim > 1 else w for w in system.get_weights()])
+    system.prepare(RECIPE, photos.labels)
+    outputs = system.predict_on_batch(photos.images.astype(np.float32))
+    system.compile(optimizer=keras.optimizers.SGD(0.01))
+    history = system.fit(Batches(photos, RECIPE), epochs=2, verbose=0, shuffle=False).history
+    # Optimizer and metrics apart, `variables` in their order: weights, statistics, centres.
+    after = {f"{v.path.split('/', 1)[-1]}": ops.convert_to_numpy(v) for v in system.variables if "seed" not in v.path}
+    logs = {f"log_{key}": np.array(value) for key, value in history.items()}
+    return {f"{name} {key}": value for key, value in {**outputs, **after, **logs}.items()}
+
+
+if __name__ == "__main__":
+    shared = np.random.default_rng(0)
+    hot = (shared.random((12, 5)) < 0.4).astype(np.uint8)
+    text = [f"{i:02}" for i in range(12)]
+    some = Photos(shared.integers(0, 256, (12, 32, 32, 3), np.uint8), np.arange(12), hot, text, text)
+    results = losses(hot, shared)
+    for system_name in ("m3net", "m3net+"):
+        results |= epoch(system_name, some, np.random.default_rng(1))
+    np.savez(sys.argv[1], backend=keras.backend.backend(), **results)

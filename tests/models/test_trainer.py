@@ -1,0 +1,64 @@
+"""`run_fn` as TFX's Trainer calls it, on Examples in a folder laid out as ingestion leaves it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import tensorflow as tf
+
+from models import systems
+from models.sampling import Photos
+from models.taxonomy import Taxonomy
+from models.trainer import MODEL_FILE, run_fn
+
+Write = Callable[[Path, Photos], None]
+MODEL = {"system": "m3net+", "image_size": 32, "attention_dim": 8, "class_dim": 4}
+
+
+@pytest.fixture
+def examples(tmp_path: Path, taxonomy: Taxonomy, draw: Callable[[int], Photos], write_examples: Write) -> Path:
+    folder = tmp_path / "examples"
+    for split, count in (("train", 24), ("valid", 9)):
+        write_examples(folder / f"Split-{split}/data_tfrecord-00000-of-00001", draw(count))
+    taxonomy.save(folder)
+    return folder
+
+
+def arguments(examples: Path, valid: str = "valid", train: str = "train") -> SimpleNamespace:
+    return SimpleNamespace(
+        train_files=[f"{examples}/Split-{train}/*"],
+        eval_files=[f"{examples}/Split-{valid}/*"],
+        custom_config={"model": MODEL, "training": {"epochs": 1, "batch_size": 8}},
+        serving_model_dir=f"{examples.parent}/model/Format-Serving",
+        model_run_dir=f"{examples.parent}/run",
+    )
+
+
+def test_a_run_leaves_the_model_both_ways_and_its_history(examples: Path, taxonomy: Taxonomy) -> None:
+    given = arguments(examples)
+    run_fn(given)
+    model = examples.parent / "model"
+    assert set(tf.saved_model.load(str(model / "Format-Serving")).signatures) >= {"serving_default", "embed", "classify"}
+    assert systems.load(model / MODEL_FILE).taxonomy == taxonomy
+    assert [path.name for path in (examples.parent / "run").iterdir()] == ["history.csv"]  # no decoded photo is left
+    header = (examples.parent / "run/history.csv").read_text().splitlines()[0]
+    assert {"epoch", "loss", "l_m", "l_ci", "l_cc", "valid_map"} <= set(header.split(","))
+
+
+def test_without_validation_the_last_epoch_is_kept_and_that_is_said(examples: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_fn(arguments(examples, valid="none"))
+    assert "the last epoch is kept" in capsys.readouterr().err
+    assert (examples.parent / "model" / MODEL_FILE).is_file()
+
+
+def test_an_empty_split_train_is_one_clear_error(examples: Path) -> None:
+    with pytest.raises(ValueError, match="no photo to train on"):
+        run_fn(arguments(examples, train="none"))
+
+
+def test_an_unknown_system_stops_before_any_photo_is_read(examples: Path) -> None:
+    given = arguments(examples)
+    given.custom_config["model"] = {"system": "m4net"}
+    with pytest.raises(ValueError, match=r'did you mean "m3net'):
+        run_fn(given)

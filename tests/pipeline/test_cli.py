@@ -1,0 +1,53 @@
+"""The command line as a user meets it: quick help, exit code 2 and one line for a mistake, never a traceback."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def m3net(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pipeline.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+
+
+@pytest.mark.parametrize("verb", ["", "sample", "run", "demo", "evaluate", "results", "serve", "query", "compile", "doctor"])
+def test_help_of_every_verb_loads_nothing_heavy(verb: str) -> None:
+    code = (
+        "import sys; from pipeline.cli import main\n"
+        f"try: main({[verb, '--help'] if verb else ['--help']!r})\n"
+        "except SystemExit as e: assert e.code == 0\n"
+        "heavy = {'tensorflow', 'tfx', 'keras', 'apache_beam', 'numpy', 'grpc'} & set(sys.modules); assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "usage: m3net" in done.stdout
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["run"], "no catalogue; give --catalogue"),
+    (["run", "--catalogue", "nowhere.csv"], "cannot be opened"),
+    (["run", "--catalogue", "empty.csv"], "is empty"),
+    (["run", "--catalogue", "empty.csv", "--set", "training.epoch=1"], 'did you mean "epochs"?'),
+    (["run", "--config", "nowhere.yaml"], "no such file"),
+    (["results", "."], "holds no results.json"),
+    (["evaluate", "empty.csv"], "no Embeddings Parquet"),
+    (["serve", "nowhere"], "is no folder"),
+    (["query", "nowhere.jpg", "--attribute", "neckline"], "nowhere.jpg"),
+    (["query", "empty.csv", "--attribute", "neckline"], "not an image"),
+    (["compile", "--catalogue", "x.csv", "-o", "package.json"], "ends in .yaml"),
+])  # fmt: skip
+def test_a_mistake_is_one_line(tmp_path: Path, arguments: list[str], words: str) -> None:
+    (tmp_path / "empty.csv").write_text("")
+    done = m3net(*arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_doctor_finds_the_locked_packages() -> None:
+    done = m3net("doctor")
+    assert done.returncode == 0, done.stdout
+    assert "ok   tfx 1.21.0" in done.stdout
