@@ -24,6 +24,7 @@ class TrainingConfig:
     """How it is trained. Loss = L_M + instance_weight * L_CI + cluster_weight * L_CC."""
 
     epochs: int = 10
+    min_steps: int = 0  # a small catalogue is gone through more often, until this many steps are taken
     batch_size: int = 64
     learning_rate: float = 5e-3  # the peak of the one-cycle schedule
     weight_decay: float = 0.05  # on matrices and kernels only

@@ -5,6 +5,7 @@ import math
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,7 @@ def fit(system: System, train: Photos, valid: Photos | None, recipe: TrainingCon
         raise ValueError("there is no photo to train on; give the split train some")
     keras.utils.set_random_seed(recipe.seed)
     batches = Batches(train, recipe)
+    recipe = replace(recipe, epochs=max(recipe.epochs, math.ceil(recipe.min_steps / len(batches))))
     system.prepare(recipe, train.labels)
     rate = OneCycle(recipe.learning_rate, len(batches) * recipe.epochs, recipe.warmup)
     optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
