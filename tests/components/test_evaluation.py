@@ -14,6 +14,7 @@ from components.errors import InputError
 from components.retrieval_evaluator.baseline import BlessedBefore
 from components.retrieval_evaluator.measure import evaluate, read_embeddings
 from components.retrieval_evaluator.verdict import verdict
+from tests.slow_metrics import rows_of, slow_map
 
 
 def embeddings(path: Path, seed: int = 0, images: int = 60) -> Path:
@@ -29,28 +30,9 @@ def embeddings(path: Path, seed: int = 0, images: int = 60) -> Path:
     return path
 
 
-def slow_map(path: Path) -> dict[str, float]:
-    """MAP@all from the file alone, one query at a time, in plain Python."""
-    rows = pq.read_table(path).to_pylist()
-    found: dict[str, list[float]] = {}
-    for query in rows:
-        if query["role"] != "query" or not query["labels"]:
-            continue
-        same = [r for r in rows if r["attribute"] == query["attribute"] and r["role"] == "candidate" and r["labels"]]
-        same.sort(key=lambda r: -sum(a * b for a, b in zip(query["vector"], r["vector"], strict=True)))
-        hits, total = 0, 0.0
-        for rank, row in enumerate(same, 1):
-            if set(row["labels"]) & set(query["labels"]):
-                hits += 1
-                total += hits / rank
-        found.setdefault(query["attribute"], []).append(total / hits if hits else 0.0)
-    every = [value for values in found.values() for value in values]
-    return {name: sum(v) / len(v) for name, v in found.items()} | {"overall": sum(every) / len(every)}
-
-
 def test_map_equals_an_independent_slow_one(tmp_path: Path) -> None:
     path = embeddings(tmp_path / "e.parquet")
-    results, slow = evaluate(path, system="s", dataset="d"), slow_map(path)
+    results, slow = evaluate(path, system="s", dataset="d"), slow_map(rows_of([path]))
     assert results["overall"]["map"] == pytest.approx(slow["overall"], abs=1e-6)
     assert {n: v["map"] for n, v in results["attributes"].items()} == pytest.approx(
         {n: v for n, v in slow.items() if n != "overall"}, abs=1e-6
