@@ -1,4 +1,4 @@
-"""The artifact types that TFX has no standard for."""
+"""The artifact types that TFX has no standard for. Kubeflow takes a type's name with a prefix and a dot alone."""
 
 from tfx.types.artifact import Artifact
 
@@ -9,16 +9,16 @@ SPLITS = (TRAIN, VALID, TEST)
 class Embeddings(Artifact):
     """Parquet files: a row an image and attribute, with `id`, `split`, `role`, `attribute`, `labels` and `vector`."""
 
-    TYPE_NAME = "Embeddings"
+    TYPE_NAME = "m3net.Embeddings"
 
 
 class Evaluation(Artifact):
     """results.json: the metrics of one system on one split, and why it was or was not blessed in verdict.json."""
 
-    TYPE_NAME = "RetrievalEvaluation"
+    TYPE_NAME = "m3net.RetrievalEvaluation"
 
 
 class Index(Artifact):
     """index/<attribute>/ for every attribute, and items.parquet, whose row i is row i of every index."""
 
-    TYPE_NAME = "RetrievalIndex"
+    TYPE_NAME = "m3net.RetrievalIndex"

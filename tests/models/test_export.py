@@ -33,9 +33,13 @@ def folder(system: systems.System, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="module")
-def signatures(folder: Path) -> dict[str, Any]:
-    loaded = tf.saved_model.load(str(folder))
-    yield loaded.signatures  # the functions hold no reference to what was loaded
+def loaded(folder: Path) -> Any:
+    return tf.saved_model.load(str(folder))  # a fixture of its own: its functions hold no reference to it
+
+
+@pytest.fixture(scope="module")
+def signatures(loaded: Any) -> dict[str, Any]:
+    return dict(loaded.signatures)
 
 
 @pytest.fixture(scope="module")
