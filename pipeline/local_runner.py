@@ -1,6 +1,7 @@
 """The runner file of the `tfx` command's local engine: `tfx pipeline create --engine local --pipeline_path THIS`.
 
-Reads M3NET_CATALOGUE, and if set M3NET_CONFIG and M3NET_OUTPUT: the `tfx` command passes no arguments on.
+Reads M3NET_CATALOGUE, and if set M3NET_CONFIG, M3NET_OUTPUT and M3NET_SET ("part.key=value ..."): the `tfx` command passes
+no arguments on.
 """
 
 import os
@@ -17,7 +18,8 @@ from pipeline.fingerprint import fingerprint
 
 def run() -> None:
     """Runs the pipeline, or gives it to the `tfx` command, whichever called."""
-    config = load(Path(os.environ.get("M3NET_CONFIG", QUICK)), [f"data.catalogue={os.environ['M3NET_CATALOGUE']}"])
+    overrides = [f"data.catalogue={os.environ['M3NET_CATALOGUE']}", *os.environ.get("M3NET_SET", "").split()]
+    config = load(Path(os.environ.get("M3NET_CONFIG", QUICK)), overrides)
     output = Path(os.environ.get("M3NET_OUTPUT", "runs/tfx")).resolve()
     (output / "tfx").mkdir(parents=True, exist_ok=True)
     pipeline = create_pipeline(
