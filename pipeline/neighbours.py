@@ -41,7 +41,7 @@ def _card(neighbour: Neighbour) -> str:
         picture = _image(normalise(Path(neighbour.image).read_bytes()), neighbour.id)
     except (OSError, PhotoError):
         picture = "<div class='none'>no photo here</div>"
-    caption = f"{html.escape(neighbour.classes or 'unlabelled')}<br>{neighbour.score:.3f} · {html.escape(neighbour.id)}"
+    caption = f"{html.escape(neighbour.classes or 'unlabelled')}<br>{neighbour.score:.3f}<br>{html.escape(neighbour.id)}"
     return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"
 
 

@@ -75,13 +75,16 @@ def demo(arguments: argparse.Namespace) -> int:
 
 
 def _ask_once(arguments: argparse.Namespace, config: Config) -> int:
-    from components.catalogue_gen.rows import Record, attribute_columns, read_header, read_rows
+    """A query photo of the test split, under the attribute that the model learned best."""
+    from components.catalogue_gen.rows import Record, read_rows
     from components.release_validator.check import running
+    from pipeline import results as tables
 
     catalogue = config.data.catalogue
     rows = [row for row in read_rows(catalogue) if isinstance(row, Record)]
     asked = next((row for row in rows if row.role == "query" and row.split == "test"), rows[0])
-    attribute = attribute_columns(read_header(catalogue))[0]
+    measured = tables.read(arguments.output)[0]["attributes"]
+    attribute = max(measured, key=lambda name: measured[name]["map"] - measured[name]["random_map"])
     page = arguments.output / "neighbours.html"
     with running(Path(config.release.folder or arguments.output / "releases")) as address:
         print(f"\nserved on {address}; m3net query {asked.location} --attribute {attribute} answers:\n")
