@@ -1,11 +1,12 @@
 """Backbones: from RGB photos to the map of features that every attention looks at."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import keras
 from keras import KerasTensor as Tensor
 from keras import layers
+
+from models.registry import BACKBONES, resolve
 
 SMALL_WIDTHS = (64, 128, 256)  # channels of the small backbone's three blocks
 
@@ -14,16 +15,16 @@ def build_backbone(name: str, image_size: int, weights: str = "") -> keras.Model
     """A model from float32 (B, S, S, 3), RGB in 0..255, to a map of features (B, H, W, C); normalises its input itself.
 
     Args:
-        name: a key of `BACKBONES`.
+        name: a key of `registry.BACKBONES`.
         image_size: S, pixels.
         weights: "" = random, "imagenet" (where the backbone has such), or the path of a Keras weights file.
     Raises: ValueError for an unknown name or weights that it does not have; FileNotFoundError for a path without a file.
     """
-    if name not in BACKBONES:
-        raise ValueError(f'no backbone "{name}"; there are: {", ".join(sorted(BACKBONES))}')
+    backbone = resolve("backbone", name, BACKBONES)
     if weights not in {"", "imagenet"} and not Path(weights).is_file():
         raise FileNotFoundError(f'backbone weights "{weights}": no such file; give "", "imagenet" or the path of a file')
-    return BACKBONES[name](image_size, weights)
+    model: keras.Model = backbone(image_size, weights)
+    return model
 
 
 def small(image_size: int, weights: str) -> keras.Model:
@@ -63,6 +64,3 @@ def resnet50_c4(image_size: int, weights: str) -> keras.Model:
         include_top=False, weights=weights or None, input_tensor=keras.applications.resnet.preprocess_input(images)
     )
     return keras.Model(images, whole.get_layer("conv4_block6_out").output, name="resnet50_c4")
-
-
-BACKBONES: dict[str, Callable[[int, str], keras.Model]] = {"small": small, "resnet50_c4": resnet50_c4}

@@ -33,8 +33,6 @@ class M3Net(System):
     Source: Jiao et al., CVPR 2023; equations of both attentions, mining and centres are our reconstruction.
     """
 
-    name_in_registry = "m3net"
-
     def add_head(self) -> None:
         """Both sub-networks and one classifier a class."""
         config, classes = self.config, self.taxonomy.num_classes

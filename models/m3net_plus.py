@@ -54,8 +54,6 @@ def residual_class_scores(scores: Tensor, attended: float = ATTENDED, sharpness:
 class M3NetPlus(System):
     """Softmax over the classes of a single-label attribute, sigmoid for multi-label ones; see the module."""
 
-    name_in_registry = "m3net+"
-
     def add_head(self) -> None:
         """Attribute attention with its gain r, the classifier w, b, and the projection that makes phi."""
         channels, classes = self.backbone.output_shape[-1], self.taxonomy.num_classes

@@ -1,9 +1,8 @@
 """What every system shares: photos in, logits and class vectors out, its loss, and how it is built, saved and loaded."""
 
-import difflib
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,10 +15,9 @@ from models.grid import Grid
 from models.losses.cluster import cluster_loss
 from models.losses.triplet import instance_loss
 from models.recipe import ModelConfig, TrainingConfig
+from models.registry import SYSTEMS, resolve
 from models.scoring import retrieval_vectors
 from models.taxonomy import Taxonomy
-
-REGISTRY: dict[str, type["System"]] = {}
 
 
 class System(keras.Model):
@@ -31,8 +29,6 @@ class System(keras.Model):
     Args:
         taxonomy: the text of taxonomy.json; config: the fields of `ModelConfig`. Plain values, so that Keras saves them.
     """
-
-    name_in_registry: ClassVar[str]
 
     def __init__(self, taxonomy: str, config: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -46,10 +42,6 @@ class System(keras.Model):
         self.add_head()
         # Called once, so that every weight exists: `build` alone leaves the head's layers for the first batch.
         self(np.zeros((1, self.config.image_size, self.config.image_size, 3), np.float32))
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        REGISTRY[cls.name_in_registry] = cls
 
     def add_head(self) -> None:
         """Creates the layers after the backbone."""
@@ -105,19 +97,8 @@ class System(keras.Model):
 
 def build(config: ModelConfig, taxonomy: Taxonomy) -> System:
     """A new, untrained system. Raises: ValueError for an unknown system or backbone, naming those there are."""
-    check_name(config.system)
-    return REGISTRY[config.system](taxonomy.to_json(), asdict(config))
-
-
-def check_name(system: str) -> None:
-    """Raises: ValueError unless `system` is registered."""
-    import models.m3net
-    import models.m3net_plus  # noqa: F401  (each registers its class)
-
-    if system not in REGISTRY:
-        near = difflib.get_close_matches(system, REGISTRY, n=1)
-        hint = f'did you mean "{near[0]}"?' if near else ""
-        raise ValueError(f'no system "{system}"; there are: {", ".join(sorted(REGISTRY))}. {hint}'.strip())
+    system: System = resolve("system", config.system, SYSTEMS)(taxonomy.to_json(), asdict(config))
+    return system
 
 
 def save(system: System, path: Path) -> None:
@@ -127,5 +108,6 @@ def save(system: System, path: Path) -> None:
 
 def load(path: Path | str) -> System:
     """The system that `save` wrote. Raises: ValueError where the file is no .keras file of ours."""
-    check_name("m3net+")
+    for name in SYSTEMS:  # each registers its class with Keras
+        resolve("system", name, SYSTEMS)
     return keras.saving.load_model(path, compile=False)

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from models.recipe import ModelConfig, TrainingConfig
+from pipeline.limits import broken
 
 QUICK = Path(__file__).parent / "configs" / "quick.yaml"
 
@@ -101,7 +102,10 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(f"{path}: expected parts such as data: and training:, got {type(found).__name__}")
     for override in overrides:
         _set(found, override)
-    return _build(Config, found, str(path), "")
+    config: Config = _build(Config, found, str(path), "")
+    for line in broken(config):
+        raise ConfigError(f"{path}, with --set: {line}" if overrides else f"{path}: {line}")
+    return config
 
 
 def _set(found: dict[str, Any], override: str) -> None:
@@ -135,8 +139,16 @@ def _value(default: Any, value: Any, file: str, where: str) -> Any:
         return _build(type(default), value if value is not None else {}, file, f"{where}.")
     if isinstance(default, tuple) and isinstance(value, list):
         return tuple(str(one) for one in value)
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if isinstance(default, float) and isinstance(value, int | str) and not isinstance(value, bool):
+        return _number(value, file, where)
     if type(value) is not type(default):
         raise ConfigError(f"{file}: {where} is a {type(default).__name__}, such as {default!r}; got {value!r}")
     return value
+
+
+def _number(value: int | str, file: str, where: str) -> float:
+    """YAML 1.1 takes 1e-3 for a text; nobody who writes it does."""
+    try:
+        return float(value)
+    except ValueError:
+        raise ConfigError(f"{file}: {where} is a number; got {value!r}") from None

@@ -21,6 +21,7 @@ class Outcome:
     ran: tuple[str, ...]
     cached: tuple[str, ...]
     rejected: int
+    rejects: Path  # the folder that lists them
 
 
 def run(config: Config, output: Path) -> Outcome:
@@ -70,6 +71,7 @@ def _outcome(connection: Any, output: Path, ran: list[str], cached: list[str]) -
         ran=tuple(ran),
         cached=tuple(cached),
         rejected=counts.get("rejected", 0),
+        rejects=examples / "rejects",
     )
 
 

@@ -43,7 +43,10 @@ def sample(arguments: argparse.Namespace) -> None:
     """Draws the sample."""
     from pipeline.sample.catalogue import draw_sample
 
-    print(draw_sample(arguments.folder, arguments.photos, arguments.seed))
+    try:
+        print(draw_sample(arguments.folder, arguments.photos, arguments.seed))
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -54,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     outcome = local.run(config, arguments.output.resolve())
     print(f"\n{results.title(outcome.results)}\n\n{results.table(outcome.results)}\n")
     if outcome.rejected:
-        print(f"{outcome.rejected} rows of the catalogue were rejected: {arguments.output}/tfx/artifacts/CatalogueGen/examples")
+        print(f"{outcome.rejected} rows of the catalogue were rejected, each with its reason in {outcome.rejects}")
     if outcome.release is None:
         print(f"not released: {outcome.reason}")
         return 3
@@ -142,7 +145,10 @@ def _ask_release(arguments: argparse.Namespace, photo: bytes) -> list[Any]:
     """Through the same server and protocol, on a port of its own: there is one way to an answer."""
     from components.release_validator.check import running
     from serving.client import Client
+    from serving.release import ReleaseError, versions
 
+    if not (arguments.release.is_dir() and versions(arguments.release)):
+        raise ReleaseError(f"--release {arguments.release}: holds no release; give the folder that holds the versions")
     with running(arguments.release) as address, Client(address) as client:
         return client.search(photo, arguments.attribute, arguments.k)
 

@@ -97,7 +97,9 @@ def serve(releases: Path, port: int, model_name: str, host: str) -> int:
         print(f"m3net serve: {host}:{port} cannot be listened on; choose another --port", file=sys.stderr)
         return 2
     if not versions(releases):
-        print(f"{releases} holds no release yet; waiting for the first", file=sys.stderr, flush=True)
+        inside = releases / "releases"
+        hint = f" (did you mean {inside}?)" if inside.is_dir() else ""
+        print(f"{releases} holds no release yet{hint}; waiting for the first", file=sys.stderr, flush=True)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.stop())
     server.run()

@@ -1,6 +1,8 @@
 """Runs ingestion and judges its counts: too many rejects, or nothing to train or test on, stops with one line."""
 
 import json
+import sys
+from pathlib import Path
 from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
@@ -21,7 +23,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     def Do(self, input_dict: dict[str, Any], output_dict: dict[str, Any], exec_properties: dict[str, Any]) -> None:
         """Keys: `CatalogueGenSpec`. Raises: InputError for what the user can mend."""
         catalogue = exec_properties["catalogue"]
-        given = _given(exec_properties["taxonomy"], attribute_columns(read_header(catalogue)))
+        columns = attribute_columns(read_header(catalogue))
+        given = _given(exec_properties["taxonomy"], columns)
         uris: list[str] = []
         for key in ("examples", "labels"):
             artifact = artifact_utils.get_single_instance(output_dict[key])
@@ -30,6 +33,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         with self._make_beam_pipeline() as pipeline:
             ingest(pipeline, catalogue, uris[0], uris[1], given, exec_properties["long_side"], exec_properties["shards"])
         _judge(catalogue, uris[0], exec_properties["max_reject_share"])
+        if left_out := [name for name in columns if name not in Taxonomy.load(Path(uris[0])).names]:
+            why = "the given taxonomy does not name them" if given else "no photo has a label there"
+            print(f"  columns left out, {why}: {', '.join(left_out)}", file=sys.stderr)
 
 
 def _given(path: str, columns: list[str]) -> Taxonomy | None:

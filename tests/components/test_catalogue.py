@@ -123,6 +123,12 @@ def test_a_given_taxonomy_rejects_what_it_does_not_know_and_names_the_nearest(ca
     assert "single-label" in found[4]
 
 
+def test_a_class_seen_only_in_test_is_in_the_taxonomy_and_a_column_without_labels_is_not(catalogue: Catalogue) -> None:
+    output = catalogue.ingest("image,split,neckline,never\na.jpg,train,v,\nb.jpg,test,round,\n")
+    assert Taxonomy.load(output).attributes == (Attribute("neckline", ("round", "v")),)
+    assert set(examples(output, "test")) == {"b.jpg"}
+
+
 @pytest.mark.parametrize(("text", "words"), [
     ("", "is empty"),
     ("image,neckline,neckline\n", "twice: neckline"),

@@ -34,7 +34,7 @@ def test_weights_come_from_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "weights", "error", "message"),
     [
-        ("smal", "", ValueError, 'no backbone "smal"; there are: resnet50_c4, small'),
+        ("smal", "", ValueError, 'no backbone "smal"; did you mean "small"?'),
         ("small", "imagenet", ValueError, "has no ImageNet weights"),
         ("small", "/no/such.weights.h5", FileNotFoundError, "/no/such.weights.h5.*no such file"),
     ],

@@ -11,6 +11,7 @@ from models import systems
 from models.m3net import M3Net, positive_weights
 from models.m3net_plus import M3NetPlus
 from models.recipe import ModelConfig, TrainingConfig
+from models.registry import BACKBONES, SYSTEMS, resolve
 from models.sampling import Photos
 from models.scoring import vector_length
 from models.taxonomy import Taxonomy
@@ -60,14 +61,14 @@ def test_a_file_does_not_ask_for_the_backbones_start_weights(taxonomy: Taxonomy,
 
 
 def test_an_unknown_system_is_refused_with_the_nearest_name(taxonomy: Taxonomy) -> None:
-    with pytest.raises(ValueError, match=r'no system "m3nett".*did you mean "m3net"\?'):
+    with pytest.raises(ValueError, match=r'no system "m3nett"; did you mean "m3net"\?'):
         built("m3nett", taxonomy)
 
 
 def test_the_registry_names_the_classes() -> None:
-    systems.check_name("m3net")
-    assert systems.REGISTRY["m3net"] is M3Net
-    assert systems.REGISTRY["m3net+"] is M3NetPlus
+    assert resolve("system", "m3net", SYSTEMS) is M3Net
+    assert resolve("system", "m3net+", SYSTEMS) is M3NetPlus
+    assert all(callable(resolve("backbone", name, BACKBONES)) for name in BACKBONES)
 
 
 @pytest.mark.parametrize(("instance", "cluster"), [(0.0, 0.0), (2.0, 0.0), (0.0, 3.0)])

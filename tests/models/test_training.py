@@ -9,6 +9,7 @@ import pytest
 
 from models import systems
 from models.recipe import ModelConfig, TrainingConfig
+from models.registry import SYSTEMS
 from models.sampling import Photos
 from models.taxonomy import Taxonomy
 from models.training import OneCycle, TrainingError, fit, retrieval_map, write_history
@@ -50,6 +51,18 @@ def test_one_photo_and_no_validation(system: systems.System, draw: Draw) -> None
     history = fit(system, take(draw(9), 1), None, TrainingConfig(epochs=1))
     assert "valid_map" not in history[0]
     assert np.isfinite(history[0]["loss"])
+
+
+@pytest.mark.parametrize("name", list(SYSTEMS))
+def test_a_class_seen_only_in_test_trains_and_is_ranked(taxonomy: Taxonomy, draw: Draw, name: str) -> None:
+    system = systems.build(ModelConfig(system=name, image_size=32, attention_dim=8, class_dim=4), taxonomy)
+    everything = draw(90)
+    seen = np.flatnonzero(everything.labels[:, 4] == 0)
+    train = Photos(everything.images, *(np.asarray(part)[seen] for part in (everything.place, everything.labels)),
+                   [everything.ids[i] for i in seen], [everything.roles[i] for i in seen])  # fmt: skip
+    history = fit(system, train, None, TrainingConfig(epochs=2, batch_size=16, flip=False))
+    assert all(np.isfinite(row["loss"]) for row in history)
+    assert 0 < (retrieval_map(system, everything) or 0) < 1
 
 
 def test_no_photo_is_one_clear_error(system: systems.System, draw: Draw) -> None:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 
 def m3net(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -31,6 +32,10 @@ def test_help_of_every_verb_loads_nothing_heavy(verb: str) -> None:
     (["run", "--catalogue", "empty.csv"], "is empty"),
     (["run", "--catalogue", "empty.csv", "--set", "training.epoch=1"], 'did you mean "epochs"?'),
     (["run", "--config", "nowhere.yaml"], "no such file"),
+    (["run", "--catalogue", "empty.csv", "--system", "m3nett"], 'did you mean "m3net"?'),
+    (["run", "--catalogue", "empty.csv", "--set", "evaluation.min_map=50.0"], "not a percentage"),
+    (["sample", "drawn", "--photos", "3"], "photos must lie in"),
+    (["query", "photo.png", "--attribute", "neckline", "--release", "nowhere"], "holds no release"),
     (["results", "."], "holds no results.json"),
     (["evaluate", "empty.csv"], "no Embeddings Parquet"),
     (["serve", "nowhere"], "is no folder"),
@@ -40,6 +45,7 @@ def test_help_of_every_verb_loads_nothing_heavy(verb: str) -> None:
 ])  # fmt: skip
 def test_a_mistake_is_one_line(tmp_path: Path, arguments: list[str], words: str) -> None:
     (tmp_path / "empty.csv").write_text("")
+    Image.new("RGB", (8, 8)).save(tmp_path / "photo.png")
     done = m3net(*arguments, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert words in done.stderr

@@ -8,9 +8,12 @@ from pipeline.config import QUICK, ConfigError, load
 
 
 def test_the_shipped_configuration_loads_and_can_be_overridden() -> None:
-    config = load(QUICK, ["training.epochs=3", "index.splits=[test]", "model.system=m3net", "training.margin=1"])
+    config = load(
+        QUICK,
+        ["training.epochs=3", "index.splits=[test]", "model.system=m3net", "training.margin=1", "training.weight_decay=1e-3"],
+    )
     assert (config.training.epochs, config.index.splits, config.model.system) == (3, ("test",), "m3net")
-    assert config.training.margin == 1.0
+    assert (config.training.margin, config.training.weight_decay) == (1.0, 1e-3)
 
 
 @pytest.mark.parametrize(("text", "words"), [
@@ -18,6 +21,16 @@ def test_the_shipped_configuration_loads_and_can_be_overridden() -> None:
     ("training: {epoch: 3}", 'unknown key "training.epoch"; did you mean "epochs"?'),
     ("training: {epochs: many}", "training.epochs is a int"),
     ("training: 3", "training. holds keys and values"),
+    ("training: {learning_rate: high}", "training.learning_rate is a number"),
+    ("training: {learning_rate: .inf}", "not finite"),
+    ("training: {epochs: 0}", "training.epochs: at least 1; got 0"),
+    ("training: {margin: -0.2}", "training.margin: not negative"),
+    ("model: {system: m3nett}", 'no system "m3nett"; did you mean "m3net"?'),
+    ("model: {backbone: vgg}", 'no backbone "vgg"; there are: small'),
+    ("evaluation: {min_map: 50}", "a fraction in [0, 1], not a percentage; got 50"),
+    ("evaluation: {protocol: x}", 'no protocol "x"; there are: attribute, pair'),
+    ("index: {splits: [tset]}", 'no split "tset"; did you mean "test"?'),
+    ("index: {splits: []}", "name at least one split"),
     ("[", "not YAML"),
     ("- a", "expected parts"),
 ])  # fmt: skip

@@ -1,0 +1,58 @@
+"""Which values a configuration may hold beyond their types: found when it is read, not after an hour of training."""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from models.registry import BACKBONES, SYSTEMS, unknown
+
+_NAMES: dict[str, tuple[str, ...]] = {
+    "model.system": tuple(SYSTEMS),
+    "model.backbone": tuple(BACKBONES),
+    "evaluation.protocol": ("attribute", "pair"),
+    "index.splits": ("train", "valid", "test"),
+}
+_FRACTIONS = {
+    "data.max_reject_share",
+    "training.warmup",
+    "training.centre_decay",
+    "evaluation.min_map",
+    "evaluation.max_drop",
+    "index.recall",
+}
+_FROM_ONE = {
+    "data.long_side",
+    "data.shards",
+    "model.image_size",
+    "model.attention_dim",
+    "model.class_dim",
+    "training.epochs",
+    "training.batch_size",
+}
+
+
+def broken(config: Any) -> Iterator[str]:
+    """One line for every value of the configuration that cannot be used: its key, the value, and what it may be."""
+    for part in dataclasses.fields(config):
+        section = getattr(config, part.name)
+        for field in dataclasses.fields(section):
+            key, value = f"{part.name}.{field.name}", getattr(section, field.name)
+            if reason := _reason(key, value):
+                yield f"{key}: {reason}"
+
+
+def _reason(key: str, value: Any) -> str:
+    if key in _NAMES:
+        wrong = [one for one in (value if isinstance(value, tuple) else (value,)) if one not in _NAMES[key]]
+        kind = key.split(".")[1].rstrip("s")
+        return unknown(kind, wrong[0], _NAMES[key]) if wrong else "" if value else f"name at least one {kind}"
+    if not isinstance(value, int | float):
+        return ""
+    if not math.isfinite(value):
+        return f"{value} is not finite"
+    if key in _FRACTIONS and not 0 <= value <= 1:
+        return f"a fraction in [0, 1], not a percentage; got {value:g}"
+    if key in _FROM_ONE and value < 1:
+        return f"at least 1; got {value:g}"
+    return f"not negative; got {value:g}" if value < 0 else ""
