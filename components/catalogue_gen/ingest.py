@@ -60,10 +60,12 @@ class ToExample(beam.DoFn):
             place = "" if isinstance(error, LabelError) else f'image "{record.location}": '
             yield beam.pvalue.TaggedOutput(REJECTED, Reject(file, record.row, f"{place}{error}"))
             return
+        # By name, so that statistics are those of categories and an anomaly reads as the catalogue does.
+        names = {name: _bytes([one.encode() for one in record.labels.get(name, [])]) for name in labels}
+        yield beam.pvalue.TaggedOutput(f"labels-{record.split}", _serialise(names))
         features = {f"label/{name}": _ints(classes) for name, classes in labels.items()}
-        yield beam.pvalue.TaggedOutput(f"labels-{record.split}", _serialise(features))
-        features |= {"image/encoded": _bytes(photo), "image/id": _bytes(record.id.encode())}
-        features |= {"image/group": _bytes((record.group or record.id).encode()), "role": _bytes(record.role.encode())}
+        features |= {"image/encoded": _bytes([photo]), "image/id": _bytes([record.id.encode()])}
+        features |= {"image/group": _bytes([(record.group or record.id).encode()]), "role": _bytes([record.role.encode()])}
         yield beam.pvalue.TaggedOutput(record.split, _serialise(features))
         yield beam.pvalue.TaggedOutput(
             "items", {"id": record.id, "image": record.location, "split": record.split, "role": record.role}
@@ -159,8 +161,8 @@ def _write(path: str, text: str) -> None:
         file.write(text.encode())
 
 
-def _bytes(value: bytes) -> tf.train.Feature:
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+def _bytes(values: list[bytes]) -> tf.train.Feature:
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
 
 
 def _ints(values: list[int]) -> tf.train.Feature:
