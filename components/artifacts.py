@@ -6,6 +6,12 @@ TRAIN, VALID, TEST = "train", "valid", "test"
 SPLITS = (TRAIN, VALID, TEST)
 
 
+class LabelChecks(Artifact):
+    """findings.json: what is odd about a run's labels; which statistics passed, in its properties."""
+
+    TYPE_NAME = "m3net.LabelChecks"
+
+
 class Embeddings(Artifact):
     """Parquet files: a row an image and attribute, with `id`, `split`, `role`, `attribute`, `labels` and `vector`."""
 

@@ -32,6 +32,16 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
+class ValidationConfig:
+    """When labels are odd, and what then. Fractions, on top of what chance does to as many photos."""
+
+    schema: str = ""  # path of a schema.pbtxt to keep to; empty infers one
+    max_skew: float = 0.1  # between a class's share in train and in valid or test
+    max_drift: float = 0.1  # between a class's share in this run and in the last that passed
+    on_anomaly: str = "warn"  # or "stop"
+
+
+@dataclass(frozen=True)
 class EvaluationConfig:
     """What is measured, and what blesses. Fractions."""
 
@@ -78,6 +88,7 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     index: IndexConfig = field(default_factory=IndexConfig)
     release: ReleaseConfig = field(default_factory=ReleaseConfig)

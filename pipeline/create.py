@@ -7,12 +7,15 @@ from tfx import types
 from tfx import v1 as tfx
 from tfx.types import standard_artifacts
 
+from components import artifacts
 from components.catalogue_gen.component import CatalogueGen
 from components.embedder.component import Embedder
 from components.index_builder.component import IndexBuilder
+from components.label_validator.baseline import StatisticsBefore
+from components.label_validator.component import LabelValidator
 from components.release_validator.component import ReleaseValidator
 from components.releaser.component import Releaser
-from components.retrieval_evaluator.baseline import CURRENT, BlessedBefore
+from components.retrieval_evaluator.baseline import BlessedBefore
 from components.retrieval_evaluator.component import RetrievalEvaluator
 from pipeline.config import Config
 
@@ -26,7 +29,7 @@ def create_pipeline(
     releases: str,
     version: str = "",
     metadata: Any = None,
-    baseline_strategy: type[tfx.dsl.experimental.ResolverStrategy] = BlessedBefore,
+    stock_resolvers: bool = False,
 ) -> tfx.dsl.Pipeline:
     """The pipeline of `config`.
 
@@ -34,23 +37,22 @@ def create_pipeline(
         root: where artifacts go. releases: where releases go.
         version: names the state of the catalogue and its photos; a run with the same one is answered from cache.
         metadata: a connection config of ML Metadata; None where the orchestrator has its own.
-        baseline_strategy: finds the last blessed model; Kubeflow knows only the stock one.
+        stock_resolvers: what came before this run is found by TFX's own strategies, the only ones Kubeflow knows.
     """
     data = config.data
     examples = CatalogueGen(data.catalogue, version, data.taxonomy, data.long_side, data.shards, data.max_reject_share)
-    statistics = tfx.components.StatisticsGen(examples=examples.outputs["labels"])
-    schema = tfx.components.SchemaGen(statistics=statistics.outputs["statistics"], infer_feature_shape=False)
-    anomalies = tfx.components.ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
+    labels = _validated(config, examples.outputs["labels"], stock_resolvers)
     trainer = tfx.components.Trainer(
         examples=examples.outputs["examples"],
-        schema=schema.outputs["schema"],
+        schema=labels[1].outputs["schema"],
         run_fn="models.trainer.run_fn",
         train_args=tfx.proto.TrainArgs(splits=["train"]),
         eval_args=tfx.proto.EvalArgs(splits=["valid"]),
         custom_config={"model": dataclasses.asdict(config.model), "training": dataclasses.asdict(config.training)},
     )
+    trainer.add_upstream_node(labels[-1])  # labels that stop a run cost no training
     inputs = {"examples": examples.outputs["examples"], "model": trainer.outputs["model"]}
-    baseline = _baseline(inputs["model"], baseline_strategy)
+    baseline = _baseline(inputs["model"], stock_resolvers)
     embeddings = Embedder(**inputs)
     evaluator = RetrievalEvaluator(
         **inputs,
@@ -67,7 +69,7 @@ def create_pipeline(
     validator = ReleaseValidator(config.index.splits, **parts, embeddings=embeddings.outputs["embeddings"])
     blessings = {"model_blessing": evaluator.outputs["blessing"], "infra_blessing": validator.outputs["blessing"]}
     releaser = Releaser(releases, **parts, **blessings)
-    steps = [examples, statistics, schema, anomalies, trainer, baseline, embeddings, evaluator, index, validator, releaser]
+    steps = [examples, *labels, trainer, baseline, embeddings, evaluator, index, validator, releaser]
     return tfx.dsl.Pipeline(
         pipeline_name=NAME,
         pipeline_root=root,
@@ -78,11 +80,43 @@ def create_pipeline(
     )
 
 
-def _baseline(current: types.BaseChannel, strategy: type[tfx.dsl.experimental.ResolverStrategy]) -> tfx.dsl.Resolver:
+def _validated(config: Config, labels: types.BaseChannel, stock_resolvers: bool) -> list[Any]:
+    """Statistics of the labels, their schema (the second), what leaves it, the last run's, and the judge (the last)."""
+    validation = config.validation
+    statistics = tfx.components.StatisticsGen(examples=labels)
+    found = statistics.outputs["statistics"]
+    schema = (
+        tfx.components.ImportSchemaGen(schema_file=validation.schema)
+        if validation.schema
+        else tfx.components.SchemaGen(statistics=found, infer_feature_shape=False)
+    )
+    anomalies = tfx.components.ExampleValidator(statistics=found, schema=schema.outputs["schema"])
+    channels = {"statistics": tfx.dsl.Channel(type=standard_artifacts.ExampleStatistics)}
+    if stock_resolvers:
+        strategy = tfx.dsl.experimental.LatestArtifactStrategy
+    else:
+        strategy = StatisticsBefore
+        channels |= {"checks": tfx.dsl.Channel(type=artifacts.LabelChecks), StatisticsBefore.CURRENT: found}
+    before = tfx.dsl.Resolver(strategy_class=strategy, **channels).with_id("last_statistics")
+    judge = LabelValidator(
+        statistics=found,
+        schema=schema.outputs["schema"],
+        anomalies=anomalies.outputs["anomalies"],
+        baseline_statistics=before.outputs["statistics"],
+        max_skew=validation.max_skew,
+        max_drift=validation.max_drift,
+        on_anomaly=validation.on_anomaly,
+    )
+    return [statistics, schema, anomalies, before, judge]
+
+
+def _baseline(current: types.BaseChannel, stock_resolvers: bool) -> tfx.dsl.Resolver:
     channels = {
         "model": tfx.dsl.Channel(type=standard_artifacts.Model),
         "model_blessing": tfx.dsl.Channel(type=standard_artifacts.ModelBlessing),
     }
-    if strategy is BlessedBefore:
-        channels[CURRENT] = current
+    if stock_resolvers:
+        strategy = tfx.dsl.experimental.LatestBlessedModelStrategy
+    else:
+        strategy, channels[BlessedBefore.CURRENT] = BlessedBefore, current
     return tfx.dsl.Resolver(strategy_class=strategy, **channels).with_id("last_blessed_model")

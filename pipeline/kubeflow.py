@@ -9,7 +9,6 @@ from pipeline.progress import quiet
 def compile_package(config: Config, file: Path) -> None:
     """Writes the package of `config` to `file`, which must end in .yaml. Nothing is run."""
     quiet()
-    from tfx import v1 as tfx
     from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 
     from pipeline.create import create_pipeline
@@ -18,7 +17,7 @@ def compile_package(config: Config, file: Path) -> None:
         config,
         root=config.kubeflow.pipeline_root,
         releases=config.release.folder or f"{config.kubeflow.pipeline_root}/releases",
-        baseline_strategy=tfx.dsl.experimental.LatestBlessedModelStrategy,
+        stock_resolvers=True,
     )
     # 2.1.0: the open-source API server takes no other; 2.0 is Vertex's.
     options = kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(

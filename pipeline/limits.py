@@ -10,6 +10,7 @@ from models.registry import BACKBONES, SYSTEMS, unknown
 _NAMES: dict[str, tuple[str, ...]] = {
     "model.system": tuple(SYSTEMS),
     "model.backbone": tuple(BACKBONES),
+    "validation.on_anomaly": ("warn", "stop"),
     "evaluation.protocol": ("attribute", "pair"),
     "index.splits": ("train", "valid", "test"),
 }
@@ -17,6 +18,8 @@ _FRACTIONS = {
     "data.max_reject_share",
     "training.warmup",
     "training.centre_decay",
+    "validation.max_skew",
+    "validation.max_drift",
     "evaluation.min_map",
     "evaluation.max_drop",
     "index.recall",

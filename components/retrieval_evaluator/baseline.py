@@ -4,8 +4,6 @@ from typing import Any
 
 from tfx.dsl.components.common import resolver
 
-CURRENT = "current"
-
 
 class BlessedBefore(resolver.ResolverStrategy):
     """The latest blessed model that is older than the current one.
@@ -14,6 +12,8 @@ class BlessedBefore(resolver.ResolverStrategy):
     with nothing changed would have a new input, and evaluate, bless and push again instead of being answered from cache.
     """
 
+    CURRENT = "current"  # the key of what is at hand
+
     def resolve_artifacts(self, store: Any, input_dict: dict[str, list[Any]]) -> dict[str, list[Any]]:
         """Keys: `model`, `model_blessing`, and `current`, the model at hand. Empty lists where there is none."""
         blessings = {
@@ -21,8 +21,8 @@ class BlessedBefore(resolver.ResolverStrategy):
             for blessing in input_dict["model_blessing"]
             if blessing.get_int_custom_property("blessed") == 1
         }
-        current = min(model.id for model in input_dict[CURRENT])
+        current = min(model.id for model in input_dict[self.CURRENT])
         older = [model for model in input_dict["model"] if model.id < current and model.id in blessings]
         found = max(older, key=lambda model: model.id, default=None)
         blessed = [blessings[found.id]] if found else []
-        return {"model": [found] if found else [], "model_blessing": blessed, CURRENT: input_dict[CURRENT]}
+        return {"model": [found] if found else [], "model_blessing": blessed, self.CURRENT: input_dict[self.CURRENT]}
