@@ -60,8 +60,9 @@ class ToExample(beam.DoFn):
             place = "" if isinstance(error, LabelError) else f'image "{record.location}": '
             yield beam.pvalue.TaggedOutput(REJECTED, Reject(file, record.row, f"{place}{error}"))
             return
-        # By name, so that statistics are those of categories and an anomaly reads as the catalogue does.
-        names = {name: _bytes([one.encode() for one in record.labels.get(name, [])]) for name in labels}
+        # By name, so that statistics are those of categories and an anomaly reads as the catalogue does. Unlabelled =
+        # absent: TFDV counts an empty list as a value.
+        names = {name: _bytes([one.encode() for one in record.labels[name]]) for name in labels if record.labels.get(name)}
         yield beam.pvalue.TaggedOutput(f"labels-{record.split}", _serialise(names))
         features = {f"label/{name}": _ints(classes) for name, classes in labels.items()}
         features |= {"image/encoded": _bytes([photo]), "image/id": _bytes([record.id.encode()])}
