@@ -15,9 +15,9 @@ from tfx.utils import io_utils
 from components.artifacts import SPLITS, TRAIN
 from components.errors import InputError
 from components.label_validator.baseline import CHECKED, PASSED
-from components.label_validator.findings import Finding, Statistics, against_schema, drift, skew
+from components.label_validator.findings import Finding, against_schema, drift, skew
 
-from tensorflow_metadata.proto.v0 import anomalies_pb2  # isort: skip  (after TFX)
+from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2  # isort: skip  (after TFX)
 
 FINDINGS = "findings.json"
 _SHOWN = 10
@@ -62,7 +62,7 @@ def _findings(input_dict: dict[str, Any], exec_properties: dict[str, Any]) -> It
             yield from drift(split, then, now, schema, exec_properties["max_drift"])
 
 
-def _load(statistics: Any, split: str) -> Statistics:
+def _load(statistics: Any, split: str) -> statistics_pb2.DatasetFeatureStatisticsList:
     return stats_artifact_utils.load_statistics(statistics, split).proto()
 
 

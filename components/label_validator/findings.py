@@ -14,7 +14,6 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_p
 
 PREFIX = "label/"
 _CHANCE = 3.0  # standard errors of a share that two equal populations may differ by, unnoticed
-Statistics = statistics_pb2.DatasetFeatureStatisticsList
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Shares:
     classes: dict[str, float]
 
 
-def shares(statistics: Statistics) -> dict[str, Shares]:
+def shares(statistics: statistics_pb2.DatasetFeatureStatisticsList) -> dict[str, Shares]:
     """The labels' shares by attribute."""
     dataset, found = statistics.datasets[0], {}
     for feature in dataset.features:
@@ -60,7 +59,13 @@ def against_schema(split: str, anomalies: anomalies_pb2.Anomalies) -> Iterator[F
         yield Finding("schema", split, "", f"{split}: {_line(reason.description)}")
 
 
-def skew(split: str, train: Statistics, other: Statistics, schema: schema_pb2.Schema, limit: float) -> Iterator[Finding]:
+def skew(
+    split: str,
+    train: statistics_pb2.DatasetFeatureStatisticsList,
+    other: statistics_pb2.DatasetFeatureStatisticsList,
+    schema: schema_pb2.Schema,
+    limit: float,
+) -> Iterator[Finding]:
     """Classes whose share in `split` is more than `limit`, and more than chance, away from that in train."""
     schema = _with_limits(schema, "skew_comparator", shares(train), shares(other), limit)
     found = tfdv.validate_statistics(train, schema, serving_statistics=other)
@@ -69,7 +74,13 @@ def skew(split: str, train: Statistics, other: Statistics, schema: schema_pb2.Sc
         yield Finding("skew", split, attribute, f"{split}, {attribute}: {moved.format('in train', f'in {split}')}")
 
 
-def drift(split: str, before: Statistics, now: Statistics, schema: schema_pb2.Schema, limit: float) -> Iterator[Finding]:
+def drift(
+    split: str,
+    before: statistics_pb2.DatasetFeatureStatisticsList,
+    now: statistics_pb2.DatasetFeatureStatisticsList,
+    schema: schema_pb2.Schema,
+    limit: float,
+) -> Iterator[Finding]:
     """Classes that came, went, or whose share moved by more than `limit`, and more than chance, since the last run."""
     then, today = shares(before), shares(now)
     schema = _with_limits(schema, "drift_comparator", then, today, limit)

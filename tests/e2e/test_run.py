@@ -42,7 +42,7 @@ def test_a_second_run_with_nothing_changed_is_all_cache(output: Path, catalogue:
     lines = [line for line in done.stderr.splitlines() if line.endswith((" s", "from cache"))]
     steps = [line.split(":")[0] for line in lines if line.endswith("from cache")]
     assert set(steps) == {
-        "CatalogueGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "Trainer", "Embedder", "RetrievalEvaluator",
+        "CatalogueGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "LabelValidator", "Trainer", "Embedder", "RetrievalEvaluator",
         "IndexBuilder", "ReleaseValidator", "Releaser",
     }  # fmt: skip
     assert versions(output / "releases") == [1]
