@@ -24,6 +24,7 @@ class DataConfig:
     """What is read. Paths may be URLs that Beam's filesystems open."""
 
     catalogue: str = ""
+    format: str = "catalogue"  # of what lies there; docs/formats.md has them all
     name: str = ""  # of the data set, in results; empty = the catalogue's folder
     taxonomy: str = ""  # path of a taxonomy.json to keep to; empty infers it
     max_reject_share: float = 0.1  # of all rows; above, the run stops

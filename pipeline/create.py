@@ -40,7 +40,8 @@ def create_pipeline(
         stock_resolvers: what came before this run is found by TFX's own strategies, the only ones Kubeflow knows.
     """
     data = config.data
-    examples = CatalogueGen(data.catalogue, version, data.taxonomy, data.long_side, data.shards, data.max_reject_share)
+    sizes = (data.long_side, data.shards, data.max_reject_share)
+    examples = CatalogueGen(data.catalogue, version, data.taxonomy, *sizes, data_format=data.format)
     labels = _validated(config, examples.outputs["labels"], stock_resolvers)
     trainer = tfx.components.Trainer(
         examples=examples.outputs["examples"],

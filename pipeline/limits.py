@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from components.catalogue_gen.readers.reader import FORMATS
 from models.registry import BACKBONES, SYSTEMS, unknown
 
 _NAMES: dict[str, tuple[str, ...]] = {
@@ -13,6 +14,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "validation.on_anomaly": ("warn", "stop"),
     "evaluation.protocol": ("attribute", "pair"),
     "index.splits": ("train", "valid", "test"),
+    "data.format": tuple(FORMATS),
 }
 _FRACTIONS = {
     "data.max_reject_share",

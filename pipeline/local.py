@@ -27,12 +27,12 @@ class Outcome:
 def run(config: Config, output: Path) -> Outcome:
     """Runs the whole pipeline into `output`: tfx/, releases/, results.json, m3net.log. Raises: InputError."""
     quiet()
-    from components.catalogue_gen.rows import read_header
+    from components.catalogue_gen.readers.reader import reader_of
     from pipeline.fingerprint import fingerprint
 
-    read_header(config.data.catalogue)  # half a minute before TFX is loaded
+    reader_of(config.data.format).columns(config.data.catalogue)  # half a minute before TFX is loaded
     progress = log_to(output / "m3net.log")
-    version = fingerprint(config.data.catalogue)
+    version = fingerprint(config.data.catalogue, config.data.format)
 
     from tfx import v1 as tfx
     from tfx.orchestration import metadata

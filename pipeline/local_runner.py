@@ -26,7 +26,7 @@ def run() -> None:
         config,
         root=str(output / "tfx" / "artifacts"),
         releases=str(output / "releases"),
-        version=fingerprint(config.data.catalogue),
+        version=fingerprint(config.data.catalogue, config.data.format),
         metadata=metadata.sqlite_metadata_connection_config(str(output / "tfx" / "metadata.sqlite")),
     )
     tfx.orchestration.LocalDagRunner().run(pipeline)

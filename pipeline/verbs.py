@@ -79,12 +79,13 @@ def demo(arguments: argparse.Namespace) -> int:
 
 def _ask_once(arguments: argparse.Namespace, config: Config) -> int:
     """A query photo of the test split, under the attribute that the model learned best."""
-    from components.catalogue_gen.rows import Record, read_rows
+    from components.catalogue_gen.readers.reader import reader_of
+    from components.catalogue_gen.rows import Record
     from components.release_validator.check import running
     from pipeline import results as tables
 
-    catalogue = config.data.catalogue
-    rows = [row for row in read_rows(catalogue) if isinstance(row, Record)]
+    read = reader_of(config.data.format).rows(config.data.catalogue)
+    rows = [row for row in read if isinstance(row, Record)]
     asked = next((row for row in rows if row.role == "query" and row.split == "test"), rows[0])
     measured = tables.read(arguments.output)[0]["attributes"]
     attribute = max(measured, key=lambda name: measured[name]["map"] - measured[name]["random_map"])

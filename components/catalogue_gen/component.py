@@ -17,6 +17,7 @@ class CatalogueGenSpec(component_spec.ComponentSpec):
         "long_side": component_spec.ExecutionParameter(type=int),
         "shards": component_spec.ExecutionParameter(type=int),
         "max_reject_share": component_spec.ExecutionParameter(type=float),
+        "format": component_spec.ExecutionParameter(type=str),
     }
     INPUTS: dict[str, component_spec.ChannelParameter] = {}  # noqa: RUF012
     OUTPUTS = {  # noqa: RUF012
@@ -26,7 +27,7 @@ class CatalogueGenSpec(component_spec.ComponentSpec):
 
 
 class CatalogueGen(base_beam_component.BaseBeamComponent):
-    """catalogue.csv to `examples` (with photos) and `labels` (without them, for statistics).
+    """catalogue.csv, or another format of `readers.reader.FORMATS`, to `examples` (with photos) and `labels` (without them, for statistics).
 
     Raises: ValueError for a share outside [0, 1] or a count below 1.
     """
@@ -42,6 +43,7 @@ class CatalogueGen(base_beam_component.BaseBeamComponent):
         long_side: int = 256,
         shards: int = 1,
         max_reject_share: float = 0.1,
+        data_format: str = "catalogue",
     ) -> None:
         if not 0.0 <= max_reject_share <= 1.0:
             raise ValueError(f"max_reject_share is a fraction in [0, 1]; got {max_reject_share}")
@@ -54,6 +56,7 @@ class CatalogueGen(base_beam_component.BaseBeamComponent):
             long_side=long_side,
             shards=shards,
             max_reject_share=float(max_reject_share),
+            format=data_format,
             examples=types.Channel(type=standard_artifacts.Examples),
             labels=types.Channel(type=standard_artifacts.Examples),
         )

@@ -10,7 +10,8 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
 from components.catalogue_gen.ingest import REJECTED, ingest
-from components.catalogue_gen.rows import SPLITS, attribute_columns, read_header
+from components.catalogue_gen.readers.reader import reader_of
+from components.catalogue_gen.rows import SPLITS
 from components.errors import InputError
 from models.taxonomy import Taxonomy
 
@@ -23,7 +24,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     def Do(self, input_dict: dict[str, Any], output_dict: dict[str, Any], exec_properties: dict[str, Any]) -> None:
         """Keys: `CatalogueGenSpec`. Raises: InputError for what the user can mend."""
         catalogue = exec_properties["catalogue"]
-        columns = attribute_columns(read_header(catalogue))
+        columns = reader_of(exec_properties["format"]).columns(catalogue)
         given = _given(exec_properties["taxonomy"], columns)
         uris: list[str] = []
         for key in ("examples", "labels"):
@@ -31,7 +32,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             artifact.split_names = artifact_utils.encode_split_names(list(SPLITS))
             uris.append(artifact.uri)
         with self._make_beam_pipeline() as pipeline:
-            ingest(pipeline, catalogue, uris[0], uris[1], given, exec_properties["long_side"], exec_properties["shards"])
+            sizes = (exec_properties["long_side"], exec_properties["shards"])
+            ingest(pipeline, catalogue, uris[0], uris[1], given, *sizes, exec_properties["format"])
         _judge(catalogue, uris[0], exec_properties["max_reject_share"])
         if left_out := [name for name in columns if name not in Taxonomy.load(Path(uris[0])).names]:
             why = "the given taxonomy does not name them" if given else "no photo has a label there"

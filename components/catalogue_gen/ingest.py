@@ -14,7 +14,8 @@ from apache_beam.io.filesystems import FileSystems
 
 from components.catalogue_gen.labels import LabelError, classes_shown, encode, infer
 from components.catalogue_gen.photo import PhotoError, normalise
-from components.catalogue_gen.rows import SPLITS, Record, Reject, attribute_columns, read_header, read_rows
+from components.catalogue_gen.readers.reader import reader_of
+from components.catalogue_gen.rows import SPLITS, Record, Reject
 from components.catalogue_gen.splits import assign
 from models.taxonomy import FILE_NAME, Taxonomy
 
@@ -25,40 +26,40 @@ ITEM_COLUMNS = pa.schema([(name, pa.string()) for name in ("id", "image", "split
 class FirstOfId(beam.DoFn):
     """Of the rows that share an id, the first stays and each other one is rejected."""
 
-    def process(self, keyed: tuple[str, Iterable[Record]], file: str) -> Iterator[Any]:
+    def process(self, keyed: tuple[str, Iterable[Record]]) -> Iterator[Any]:
         """Yields the first record; the others go to the tagged output `rejected`."""
-        first, *others = sorted(keyed[1], key=lambda record: record.row)
+        first, *others = sorted(keyed[1], key=_place)
         yield first
         for record in others:
             reason = f'id "{keyed[0]}" stands in row {first.row} already; give every photo an id of its own'
-            yield beam.pvalue.TaggedOutput(REJECTED, Reject(file, record.row, reason))
+            yield beam.pvalue.TaggedOutput(REJECTED, Reject(record.file, record.row, reason))
 
 
 class OneSplitAGroup(beam.DoFn):
     """Rows of a group that lie in another split than its first row are rejected: near-duplicates would leak."""
 
-    def process(self, keyed: tuple[str, Iterable[Record]], file: str) -> Iterator[Any]:
+    def process(self, keyed: tuple[str, Iterable[Record]]) -> Iterator[Any]:
         """Yields the records in the first one's split; the others go to the tagged output `rejected`."""
-        records = sorted(keyed[1], key=lambda record: record.row)
+        records = sorted(keyed[1], key=_place)
         for record in records:
             if record.split == records[0].split:
                 yield record
             else:
                 reason = f'group "{record.group}" is in {records[0].split} by row {records[0].row}, here in {record.split}'
-                yield beam.pvalue.TaggedOutput(REJECTED, Reject(file, record.row, reason))
+                yield beam.pvalue.TaggedOutput(REJECTED, Reject(record.file, record.row, reason))
 
 
 class ToExample(beam.DoFn):
     """Opens the photo of a record and makes its Example, the same without the photo, and its item."""
 
-    def process(self, record: Record, taxonomy: Taxonomy, file: str, long_side: int) -> Iterator[Any]:
+    def process(self, record: Record, taxonomy: Taxonomy, long_side: int) -> Iterator[Any]:
         """Yields (split, count) and tagged outputs: the split, `labels-` and the split, `items`, or `rejected`."""
         try:
             labels = encode(record, taxonomy)
             photo = normalise(_read(record.location), long_side)
         except (LabelError, PhotoError) as error:
             place = "" if isinstance(error, LabelError) else f'image "{record.location}": '
-            yield beam.pvalue.TaggedOutput(REJECTED, Reject(file, record.row, f"{place}{error}"))
+            yield beam.pvalue.TaggedOutput(REJECTED, Reject(record.file, record.row, f"{place}{error}"))
             return
         # By name, so that statistics are those of categories and an anomaly reads as the catalogue does. Unlabelled =
         # absent: TFDV counts an empty list as a value.
@@ -82,36 +83,39 @@ def ingest(
     given: Taxonomy | None,
     long_side: int,
     shards: int,
+    data_format: str = "catalogue",
 ) -> None:
     """Adds the whole of ingestion to `pipeline`.
 
     Args:
-        catalogue: path of catalogue.csv.
+        catalogue: path of catalogue.csv, or of what `data_format` reads.
         examples: folder that gets Split-*/, taxonomy.json, items/, rejects/ and counts.json.
         labels: folder that gets Split-*/ with the labels alone, for statistics.
         given: the taxonomy to keep to; None infers it.
         long_side: pixels, of the stored photos.
         shards: files a split.
+        data_format: one of `readers.reader.FORMATS`.
     """
-    file = catalogue.rsplit("/", 1)[-1]
-    rows = pipeline | beam.Create([catalogue]) | "Read" >> beam.FlatMap(read_rows)
+    reader = reader_of(data_format)
+    rows = pipeline | beam.Create([catalogue]) | "Read" >> beam.FlatMap(reader.rows)
     malformed = rows | "Malformed" >> beam.Filter(lambda row: isinstance(row, Reject)).with_output_types(Reject)
     records = (
         rows
         | "WellFormed" >> beam.Filter(lambda row: isinstance(row, Record)).with_output_types(Record)
         | "Assign" >> beam.Map(assign)
     )
-    columns = attribute_columns(read_header(catalogue))
+    given = given or reader.taxonomy(catalogue)
+    columns = reader.columns(catalogue)
     taxonomy = pipeline | "Given" >> beam.Create([given]) if given else records | "Infer" >> InferTaxonomy(columns)
     _ = taxonomy | "WriteTaxonomy" >> beam.Map(lambda t: _write(f"{examples}/{FILE_NAME}", t.to_json()))
-    unique = _grouped(records, "Id", lambda record: record.id, FirstOfId(), file)
-    kept = _grouped(unique[None], "Group", lambda record: record.group or record.id, OneSplitAGroup(), file)
+    unique = _grouped(records, "Id", lambda record: record.id, FirstOfId())
+    kept = _grouped(unique[None], "Group", lambda record: record.group or record.id, OneSplitAGroup())
     tags = [REJECTED, "items", *SPLITS, *(f"labels-{split}" for split in SPLITS)]
     made = (
         kept[None]
         | "Spread" >> beam.Reshuffle()
         | "ToExample"
-        >> beam.ParDo(ToExample(), beam.pvalue.AsSingleton(taxonomy), file, long_side).with_outputs(*tags, main="counted")
+        >> beam.ParDo(ToExample(), beam.pvalue.AsSingleton(taxonomy), long_side).with_outputs(*tags, main="counted")
     )
     rejects = (malformed, unique[REJECTED], kept[REJECTED], made[REJECTED]) | "Rejects" >> beam.Flatten()
     for split in SPLITS:
@@ -144,9 +148,13 @@ class InferTaxonomy(beam.PTransform):
         return shown | "ByColumn" >> beam.Map(lambda found: infer(found, columns)) | beam.Filter(bool)
 
 
-def _grouped(records: beam.PCollection, name: str, key: Any, do: beam.DoFn, file: str) -> beam.pvalue.DoOutputsTuple:
+def _grouped(records: beam.PCollection, name: str, key: Any, do: beam.DoFn) -> beam.pvalue.DoOutputsTuple:
     keyed = records | f"By{name}" >> beam.Map(lambda record: (key(record), record)) | f"Group{name}" >> beam.GroupByKey()
-    return keyed | f"Check{name}" >> beam.ParDo(do, file).with_outputs(REJECTED)
+    return keyed | f"Check{name}" >> beam.ParDo(do).with_outputs(REJECTED)
+
+
+def _place(record: Record) -> tuple[str, int]:
+    return record.file, record.row
 
 
 def _read(location: str) -> bytes:

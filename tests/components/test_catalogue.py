@@ -13,7 +13,8 @@ from PIL import Image
 from components.catalogue_gen.executor import _judge
 from components.catalogue_gen.ingest import ingest
 from components.catalogue_gen.photo import PhotoError, normalise
-from components.catalogue_gen.rows import Record, Reject, read_header, read_rows
+from components.catalogue_gen.readers.catalogue import CatalogueReader, read_header
+from components.catalogue_gen.rows import Record, Reject
 from components.catalogue_gen.splits import assign
 from components.errors import InputError
 from models.taxonomy import Attribute, Taxonomy
@@ -145,7 +146,7 @@ def test_a_header_that_cannot_be_used_is_one_line(catalogue: Catalogue, text: st
 
 def test_windows_line_ends_byte_order_mark_and_foreign_letters(catalogue: Catalogue) -> None:
     path = catalogue.write('\ufeffimage,"colour, main"\r\na.jpg,"weiß|Übergröße"\r\n\r\nb.jpg,青\r\n')
-    rows = list(read_rows(path))
+    rows = list(CatalogueReader().rows(path))
     assert [row.labels for row in rows if isinstance(row, Record)] == [
         {"colour, main": ["weiß", "Übergröße"]},
         {"colour, main": ["青"]},
@@ -155,7 +156,7 @@ def test_windows_line_ends_byte_order_mark_and_foreign_letters(catalogue: Catalo
 
 def test_another_encoding_is_one_line(catalogue: Catalogue) -> None:
     with pytest.raises(InputError, match="save it as UTF-8"):
-        list(read_rows(catalogue.write("image,colour\na.jpg,weiß\n", "latin-1")))
+        list(CatalogueReader().rows(catalogue.write("image,colour\na.jpg,weiß\n", "latin-1")))
 
 
 def test_only_rejects_no_rows_or_an_empty_split_stop_the_run(catalogue: Catalogue) -> None:
@@ -191,7 +192,7 @@ def test_splits_are_drawn_by_group_and_do_not_change() -> None:
 
 
 def test_a_reject_names_file_row_and_reason(catalogue: Catalogue) -> None:
-    assert list(read_rows(catalogue.write("image,n\na.jpg\n"))) == [
+    assert list(CatalogueReader().rows(catalogue.write("image,n\na.jpg\n"))) == [
         Reject("catalogue.csv", 2, "too few fields: 1, the header has 2; quote a cell with a comma")
     ]
 
