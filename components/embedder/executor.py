@@ -1,6 +1,7 @@
-"""Runs the embedding of all splits."""
+"""Runs the embedding of all splits, in a folder that a second try finds again."""
 
 import os
+import sys
 from typing import Any
 
 from tfx.dsl.components.base import base_beam_executor
@@ -8,8 +9,7 @@ from tfx.types import artifact_utils
 
 from components.artifacts import SPLITS
 from components.embedder.embed import embed
-from models import systems
-from models.scoring import vector_length
+from components.embedder.staging import finished, publish, staging
 from models.trainer import MODEL_FILE
 
 
@@ -20,7 +20,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         """Keys: `EmbedderSpec`."""
         examples = artifact_utils.get_single_uri(input_dict["examples"])
         model = os.path.join(artifact_utils.get_single_uri(input_dict["model"]), MODEL_FILE)
-        output = os.path.join(artifact_utils.get_single_uri(output_dict["embeddings"]), "embeddings")
-        system = systems.load(model)
+        output = artifact_utils.get_single_uri(output_dict["embeddings"])
+        folder = staging(output, examples, SPLITS, model)
+        if before := finished(folder):
+            print(f"  {len(before)} files were finished by a run that was stopped; they stay", file=sys.stderr)
         with self._make_beam_pipeline() as pipeline:
-            embed(pipeline, examples, SPLITS, model, vector_length(system.taxonomy, system.config), output)
+            embed(pipeline, examples, SPLITS, model, folder)
+        publish(folder, output)

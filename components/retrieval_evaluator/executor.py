@@ -2,10 +2,10 @@
 
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from apache_beam.io.filesystems import FileSystems
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
@@ -14,8 +14,6 @@ from components.artifacts import TEST
 from components.embedder.embed import embed
 from components.retrieval_evaluator.measure import evaluate
 from components.retrieval_evaluator.verdict import verdict
-from models import systems
-from models.scoring import vector_length
 from models.trainer import MODEL_FILE
 
 
@@ -30,7 +28,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         names = {"system": exec_properties["system"], "dataset": exec_properties["dataset"]}
         results = evaluate(embeddings, protocol=exec_properties["protocol"], **names)
         io_utils.write_string_file(str(evaluation / "results.json"), json.dumps(results, ensure_ascii=False, indent=1))
-        before = self._baseline(input_dict, exec_properties)
+        before = self._baseline(input_dict, output_dict, exec_properties)
         blessed, reason = verdict(results, before, exec_properties["min_map"], exec_properties["max_drop"])
         text = json.dumps({"blessed": blessed, "reason": reason}, ensure_ascii=False)
         io_utils.write_string_file(str(evaluation / "verdict.json"), text)
@@ -41,17 +39,19 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         blessing.set_int_custom_property("blessed", int(blessed))
         io_utils.write_string_file(os.path.join(blessing.uri, "BLESSED" if blessed else "NOT_BLESSED"), "")
 
-    def _baseline(self, input_dict: dict[str, Any], exec_properties: dict[str, Any]) -> dict[str, Any] | None:
+    def _baseline(
+        self, input_dict: dict[str, Any], output_dict: dict[str, Any], exec_properties: dict[str, Any]
+    ) -> dict[str, Any] | None:
         """The results of the last blessed model on today's test photos; None without one."""
         if not input_dict.get("baseline_model"):
             return None
         model = os.path.join(artifact_utils.get_single_uri(input_dict["baseline_model"]), MODEL_FILE)
         examples = artifact_utils.get_single_uri(input_dict["examples"])
-        system = systems.load(model)
-        with tempfile.TemporaryDirectory() as folder:
-            with self._make_beam_pipeline() as pipeline:
-                length = vector_length(system.taxonomy, system.config)
-                embed(pipeline, examples, [TEST], model, length, f"{folder}/embeddings")
-            return evaluate(
-                Path(folder), system="baseline", dataset=exec_properties["dataset"], protocol=exec_properties["protocol"]
-            )
+        folder = os.path.join(artifact_utils.get_single_uri(output_dict["evaluation"]), "baseline")  # where all workers see it
+        with self._make_beam_pipeline() as pipeline:
+            embed(pipeline, examples, [TEST], model, folder)
+        results = evaluate(
+            Path(folder), system="baseline", dataset=exec_properties["dataset"], protocol=exec_properties["protocol"]
+        )
+        FileSystems.delete([folder])
+        return results
