@@ -28,11 +28,11 @@ class Reject(NamedTuple):
     reason: str
 
 
-def locate(folder: str, image: str) -> str | None:
-    """Where `image` lies: relative to `folder`, absolute, or a URL; None if relative and outside of it."""
+def locate(folder: str, image: str) -> str:
+    """Where `image` lies: relative to `folder`, absolute, or a URL. Raises: ValueError if relative and outside of it."""
     if posixpath.isabs(image) or "://" in image:
         return image
     inside = posixpath.normpath(image)
     if inside == ".." or inside.startswith("../"):
-        return None
+        raise ValueError(f'image "{image[:200]}" leads out of the catalogue\'s folder; write its absolute path')
     return posixpath.join(folder, inside)

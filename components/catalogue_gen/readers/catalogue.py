@@ -90,9 +90,10 @@ def _record(catalogue: str, name: str, row: int, cells: dict[str, str]) -> Recor
         return Reject(name, row, f'column "split": "{split}" is none of {", ".join(SPLITS)}; leave it empty to have it drawn')
     if role not in ("", *ROLES):
         return Reject(name, row, f'column "role": "{role}" is none of {", ".join(ROLES)}; leave it empty to have it drawn')
-    location = locate(posixpath.dirname(catalogue), image)
-    if location is None:
-        return Reject(name, row, f'column "image": "{image}" leads out of the catalogue\'s folder; write its absolute path')
+    try:
+        location = locate(posixpath.dirname(catalogue), image)
+    except ValueError as error:
+        return Reject(name, row, str(error))
     labels = {c: _classes(cells[c]) for c in attribute_columns(list(cells))}
     return Record(row, location, cells.get("id") or image, cells.get("group", ""), split, role, labels, name)
 

@@ -9,7 +9,16 @@ from models.registry import resolve
 if TYPE_CHECKING:  # NumPy behind it; the configuration is checked against the names below without
     from models.taxonomy import Taxonomy
 
-FORMATS = {"catalogue": "components.catalogue_gen.readers.catalogue:CatalogueReader"}
+_HERE = "components.catalogue_gen.readers"
+FORMATS = {
+    "catalogue": f"{_HERE}.catalogue:CatalogueReader",
+    "fashionai": f"{_HERE}.fashionai:FashionAIReader",
+    "darn": f"{_HERE}.darn:DarnReader",
+    "deepfashion": f"{_HERE}.deepfashion:DeepFashionReader",
+    "deepfashion_category": f"{_HERE}.deepfashion:DeepFashionCategoryReader",
+    "asen": f"{_HERE}.asen_lists:AsenReader",
+    "asen_all": f"{_HERE}.asen_all:AsenAllReader",
+}
 
 
 class Reader(Protocol):
