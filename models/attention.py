@@ -42,6 +42,12 @@ def refined_map(x: Tensor, gate: Tensor, alpha: Tensor) -> Tensor:
     return ops.expand_dims(x, 1) * ops.expand_dims(gate, 2) * ops.expand_dims(emphasis, 3)
 
 
+def shown_attention(posteriors: Tensor, attention: Tensor, grid: Grid) -> Tensor:
+    """One map an attribute of one a class, each by its posterior: (B, M) and (B, M, P) to float32 (B, N, P), summing to 1."""
+    weighted = ops.expand_dims(ops.cast(posteriors, "float32"), -1) * ops.cast(attention, "float32")
+    return ops.sum(grid.spread(weighted), axis=2)
+
+
 @keras.saving.register_keras_serializable(package="m3net")
 class AttributeAttention(layers.Layer):
     """ASEN_v2's two attentions for all N attributes: (B, P, C) to alpha (B, N, P) and the channel gate g (B, N, C).
@@ -90,7 +96,7 @@ class AttributeAttention(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="m3net")
 class ClassAttention(layers.Layer):
-    """One vector a class: refined maps (B, N, P, C) and attribute embeddings (N, d) to phi (B, M, D).
+    """One vector a class: refined maps (B, N, P, C) and attribute embeddings (N, d) to phi (B, M, D) and alpha.
 
     e_m = e_n + c_m: a class is its attribute's embedding plus an offset, which is how the taxonomy enters.
     alpha_m = spatial_attention(tanh(W_k x_j + b), tanh(W_q e_m + b)) on its own attribute's map;
@@ -116,12 +122,12 @@ class ClassAttention(layers.Layer):
         self.value.build(maps_shape)
         self.query.build((*embedding_shape[:-1], self.grid.slots, self.dim))
 
-    def call(self, maps: Tensor, embedding: Tensor) -> Tensor:
-        """(B, N, P, C) and (N, d) to phi (B, M, D)."""
+    def call(self, maps: Tensor, embedding: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, N, P, C), or (B, 1, P, C) for one map that all share, and (N, d) to phi (B, M, D) and alpha (B, M, P)."""
         offset = self.grid.spread(ops.expand_dims(ops.cast(self.offset, self.compute_dtype), 0))
         queries = self.query(ops.expand_dims(ops.cast(embedding, self.compute_dtype), 1) + offset)
         alpha = spatial_attention(self.key(maps), queries)  # (B, N, K, P)
-        return self.grid.collect(ops.matmul(alpha, self.value(maps)))
+        return self.grid.collect(ops.matmul(alpha, self.value(maps))), self.grid.collect(alpha)
 
     def get_config(self) -> dict[str, Any]:
         """What the constructor takes."""

@@ -6,6 +6,8 @@ import keras
 from keras import KerasTensor as Tensor
 from keras import layers, ops
 
+from models.grid import Grid
+
 
 def batch_centres(phi: Tensor, y_true: Tensor) -> tuple[Tensor, Tensor]:
     """The mean of the normalised phi_m over a batch's positives of each class.
@@ -19,6 +21,15 @@ def batch_centres(phi: Tensor, y_true: Tensor) -> tuple[Tensor, Tensor]:
     positive = ops.expand_dims(ops.cast(y_true, "float32"), -1)
     count = ops.sum(positive, axis=0)
     return ops.sum(unit * positive, axis=0) / ops.maximum(count, 1.0), count > 0
+
+
+def attribute_centres(f: Tensor, y_true: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
+    """As `batch_centres`, for one vector an attribute: f (B, N, D), any length, which all its classes share."""
+    unit = ops.normalize(ops.cast(f, "float32"), axis=-1)
+    positive = ops.cast(y_true, "float32")
+    sums = grid.collect(ops.expand_dims(ops.einsum("bnk,bnd->nkd", grid.spread(positive), unit), 0))[0]
+    count = ops.expand_dims(ops.sum(positive, axis=0), -1)
+    return sums / ops.maximum(count, 1.0), count > 0
 
 
 @keras.saving.register_keras_serializable(package="m3net")
@@ -38,12 +49,12 @@ class ClassCentres(layers.Layer):
         )
         self.built = True
 
-    def update(self, phi: Tensor, y_true: Tensor, decay: float) -> Tensor:
+    def update(self, mean: Tensor, seen: Tensor, decay: float) -> Tensor:
         """Moves the centre of every class with a positive in the batch: c <- decay c + (1 - decay) mean; returns all.
 
-        No gradient flows into the centres. Args: as `batch_centres`; decay: a step, in [0, 1).
+        No gradient flows into the centres. Args: what `batch_centres` returned; decay: a step, in [0, 1).
         """
-        mean, seen = batch_centres(ops.stop_gradient(phi), y_true)
+        mean = ops.stop_gradient(mean)
         old = ops.convert_to_tensor(self.centres)
         new = ops.where(seen, decay * old + (1 - decay) * mean, old)
         self.centres.assign(new)

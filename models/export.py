@@ -29,7 +29,7 @@ def export(system: System, folder: Path) -> None:
         return {"vector": tf.gather(system.vectors(outputs(image)), place, batch_dims=1)}
 
     def classify(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        posteriors = system.posteriors(outputs(image)["logits"])
+        posteriors = system.posteriors(outputs(image))
         return {name: posteriors[:, classes] for name, classes in system.taxonomy.slices.items()}
 
     def explain(image: tf.Tensor, attribute: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -6,14 +6,13 @@ attribute shows in a small region, attention has something to add.
 """
 
 import keras
-import numpy as np
 from keras import KerasTensor as Tensor
 from keras import layers, ops
 
-from models.attention import AttributeAttention
+from models.attention import AttributeAttention, shown_attention
+from models.class_system import ClassSystem
 from models.losses.classification import best_l_m
 from models.scoring import mixed_posteriors
-from models.systems import System
 
 ATTENDED = 0.3  # lambda, the weight of the attended beside the pooled score
 SHARPNESS = 1.0  # T, the softmax temperature's inverse
@@ -51,10 +50,10 @@ def residual_class_scores(scores: Tensor, attended: float = ATTENDED, sharpness:
 
 
 @keras.saving.register_keras_serializable(package="m3net")
-class M3NetPlus(System):
+class M3NetPlus(ClassSystem):
     """Softmax over the classes of a single-label attribute, sigmoid for multi-label ones; see the module."""
 
-    def add_head(self) -> None:
+    def add_class_head(self) -> None:
         """Attribute attention with its gain r, the classifier w, b, and the projection that makes phi."""
         channels, classes = self.backbone.output_shape[-1], self.taxonomy.num_classes
         self.attribute_attention = AttributeAttention(self.grid.attributes, self.config.attention_dim)
@@ -62,10 +61,9 @@ class M3NetPlus(System):
         self.classifier = self.add_weight(shape=(classes, channels), initializer="glorot_uniform", name="w")
         self.bias = self.add_weight(shape=(classes,), initializer="zeros", name="b")
         self.project = layers.Dense(self.config.class_dim, name="project")
-        self.multi_label = np.array([a.multi_label for a in self.taxonomy.attributes])
 
-    def head(self, x: Tensor, training: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """See `System.head`; the attention shown is that of the classes, each by its posterior."""
+    def head(self, x: Tensor, training: bool) -> dict[str, Tensor]:
+        """See `ClassSystem`; the attention shown is that of the classes, each by its posterior."""
         alpha, gate = self.attribute_attention(x, training=training)
         owner = self.taxonomy.attribute_of_class
         gate, alpha = ops.take(gate, owner, axis=1), ops.take(alpha, owner, axis=1)
@@ -75,13 +73,13 @@ class M3NetPlus(System):
         # Values come from the map itself: the refinement has already said where to look, and N maps fewer are made.
         phi = ops.matmul(attention, self.project(x))
         logits = logits + ops.cast(self.bias, x.dtype)
-        shown = self.grid.spread(ops.expand_dims(self.posteriors(logits), -1) * ops.cast(attention, "float32"))
-        return logits, phi, ops.sum(shown, axis=2)
+        outputs = {"logits": logits, "phi": phi}
+        return {**outputs, "attention": shown_attention(self.posteriors(outputs), attention, self.grid)}
 
     def classification_loss(self, y_true: Tensor, logits: Tensor) -> Tensor:
         """`best_l_m`, which departs from the published L_M."""
         return best_l_m(y_true, logits, self.grid, self.multi_label)
 
-    def posteriors(self, logits: Tensor) -> Tensor:
+    def posteriors(self, outputs: dict[str, Tensor]) -> Tensor:
         """Softmax, or normalised sigmoid where multi-label."""
-        return mixed_posteriors(logits, self.grid, self.multi_label[self.taxonomy.attribute_of_class])
+        return mixed_posteriors(outputs["logits"], self.grid, self.multi_label[self.taxonomy.attribute_of_class])

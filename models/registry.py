@@ -5,7 +5,15 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-SYSTEMS = {"m3net+": "models.m3net_plus:M3NetPlus", "m3net": "models.m3net:M3Net"}
+SYSTEMS = {
+    "m3net+": "models.m3net_plus:M3NetPlus",
+    "m3net": "models.m3net:M3Net",
+    "m3net_a": "models.m3net:M3NetA",
+    "m3net_c": "models.m3net:M3NetC",
+    "asen_v2": "models.asen:AsenV2",
+    "asen": "models.asen:Asen",
+    "classifier": "models.classifier:Classifier",
+}
 BACKBONES = {"small": "models.backbones:small", "resnet50_c4": "models.backbones:resnet50_c4"}
 
 

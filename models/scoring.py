@@ -9,8 +9,6 @@ from keras import ops
 
 from models.grid import Grid
 from models.losses.classification import LOW
-from models.recipe import ModelConfig
-from models.taxonomy import Taxonomy
 
 
 def softmax_posteriors(logits: Tensor, grid: Grid) -> Tensor:
@@ -30,23 +28,17 @@ def mixed_posteriors(logits: Tensor, grid: Grid, multi_label: Tensor) -> Tensor:
     return ops.where(multi_label, sigmoid_posteriors(logits, grid), softmax_posteriors(logits, grid))
 
 
-def vector_length(taxonomy: Taxonomy, config: ModelConfig) -> int:
-    """L: the common length of all attributes' retrieval vectors, K without and K (1 + D) with a cosine term."""
-    slots = max(len(a.classes) for a in taxonomy.attributes)
-    return slots * (1 + config.class_dim) if config.kappa > 0 else slots
-
-
-def retrieval_vectors(posteriors: Tensor, phi: Tensor, grid: Grid, kappa: float = 0.0) -> Tensor:
+def retrieval_vectors(posteriors: Tensor, phi: Tensor | None, grid: Grid, kappa: float = 0.0) -> Tensor:
     """[p, sqrt(kappa) p_m phi_m / |phi_m|] an attribute, zero-padded to one length: the score is an inner product.
 
     Args:
-        posteriors: (B, M). phi: (B, M, D), any length.
+        posteriors: (B, M). phi: (B, M, D), any length; needed where kappa is above 0.
         kappa: weight of the cosine, at least 0; 0 leaves the second half out.
-    Returns: float32 (B, N, L), L as `vector_length`.
+    Returns: float32 (B, N, L), L = K, with the second half K (1 + D).
     """
     p = ops.cast(posteriors, "float32")
     spread = grid.spread(p)
-    if kappa == 0:
+    if kappa == 0 or phi is None:
         return spread
     unit = ops.normalize(ops.cast(phi, "float32"), axis=-1)
     alike = grid.spread(kappa**0.5 * ops.expand_dims(p, -1) * unit)

@@ -1,8 +1,8 @@
-"""What every system shares: photos in, logits and class vectors out, its loss, and how it is built, saved and loaded."""
+"""What every system shares: photos in, retrieval vectors out, its losses, and how it is built, saved and loaded."""
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -10,25 +10,23 @@ from keras import KerasTensor as Tensor
 from keras import ops
 
 from models.backbones import build_backbone
-from models.centres import ClassCentres
 from models.grid import Grid
-from models.losses.cluster import cluster_loss
-from models.losses.triplet import instance_loss
 from models.recipe import ModelConfig, TrainingConfig
 from models.registry import SYSTEMS, resolve
-from models.scoring import retrieval_vectors
 from models.taxonomy import Taxonomy
 
 
 class System(keras.Model):
     """Base of all systems: float32 (B, S, S, 3), RGB in 0..255, to a dict of outputs.
 
-    Outputs: `logits` (B, M); `phi` (B, M, D), one vector a class; `attention` (B, N, H, W), summing to 1 over H and W.
-    A subclass builds its head in `add_head` and gives `head`, `classification_loss` and `posteriors`.
+    Every system's outputs hold `attention` (B, N, H, W), summing to 1 over H and W. A subclass builds its head in
+    `add_head` and gives `head`, `losses`, `posteriors`, `vectors` and `vector_length`.
 
     Args:
         taxonomy: the text of taxonomy.json; config: the fields of `ModelConfig`. Plain values, so that Keras saves them.
     """
+
+    parts: ClassVar[tuple[str, ...]]  # the losses' names, in the order they are shown
 
     def __init__(self, taxonomy: str, config: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -36,9 +34,9 @@ class System(keras.Model):
         self.config = ModelConfig(**config)
         self.recipe = TrainingConfig()
         self.grid = Grid(self.taxonomy)
+        self.multi_label = np.array([a.multi_label for a in self.taxonomy.attributes])  # bool (N,)
         self.backbone = build_backbone(self.config.backbone, self.config.image_size, self.config.weights)
-        self.centres = ClassCentres(self.taxonomy.num_classes, self.config.class_dim)
-        self.trackers = {part: keras.metrics.Mean(name=part) for part in ("l_m", "l_ci", "l_cc")}
+        self.trackers = {part: keras.metrics.Mean(name=part) for part in self.parts}
         self.add_head()
         # Called once, so that every weight exists: `build` alone leaves the head's layers for the first batch.
         self(np.zeros((1, self.config.image_size, self.config.image_size, 3), np.float32))
@@ -47,29 +45,35 @@ class System(keras.Model):
         """Creates the layers after the backbone."""
         raise NotImplementedError
 
-    def head(self, x: Tensor, training: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """The flattened map (B, P, C) to logits (B, M), phi (B, M, D) and attention (B, N, P)."""
+    def head(self, x: Tensor, training: bool) -> dict[str, Tensor]:
+        """The flattened map (B, P, C) to the outputs, with `attention` (B, N, P)."""
         raise NotImplementedError
 
-    def classification_loss(self, y_true: Tensor, logits: Tensor) -> Tensor:
-        """L_M, a scalar. Args: y_true (B, M) multi-hot, logits (B, M)."""
+    def losses_of(self, y_true: Tensor, outputs: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
+        """The weighted parts of the loss, scalars by name, in `parts`. Args: y_true (B, M) multi-hot."""
         raise NotImplementedError
 
-    def posteriors(self, logits: Tensor) -> Tensor:
-        """p_m, (B, M) to (B, M), summing to 1 over each attribute's classes."""
+    def posteriors(self, outputs: dict[str, Tensor]) -> Tensor:
+        """p_m, float32 (B, M), summing to 1 over each attribute's classes."""
         raise NotImplementedError
-
-    def call(self, images: Tensor, training: bool = False) -> dict[str, Tensor]:
-        """See the class."""
-        features = self.backbone(images, training=training)
-        _, height, width, channels = features.shape
-        logits, phi, attention = self.head(ops.reshape(features, (-1, height * width, channels)), training)
-        attention = ops.reshape(ops.cast(attention, "float32"), (-1, self.grid.attributes, height, width))
-        return {"logits": ops.cast(logits, "float32"), "phi": ops.cast(phi, "float32"), "attention": attention}
 
     def vectors(self, outputs: dict[str, Tensor]) -> Tensor:
         """The retrieval vectors of what `call` returned, float32 (B, N, L)."""
-        return retrieval_vectors(self.posteriors(outputs["logits"]), outputs["phi"], self.grid, self.config.kappa)
+        raise NotImplementedError
+
+    @property
+    def vector_length(self) -> int:
+        """L, numbers in a retrieval vector."""
+        raise NotImplementedError
+
+    def call(self, images: Tensor, training: bool = False) -> dict[str, Tensor]:
+        """See the class. Outputs are float32 under any dtype policy."""
+        features = self.backbone(images, training=training)
+        _, height, width, channels = features.shape
+        outputs = self.head(ops.reshape(features, (-1, height * width, channels)), training)
+        outputs = {key: ops.cast(value, "float32") for key, value in outputs.items()}
+        outputs["attention"] = ops.reshape(outputs["attention"], (-1, self.grid.attributes, height, width))
+        return outputs
 
     def prepare(self, recipe: TrainingConfig, labels: np.ndarray) -> None:
         """Takes what the loss needs from the recipe and from the training labels, uint8 (n, M)."""
@@ -78,14 +82,8 @@ class System(keras.Model):
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Tensor:
-        """L = L_M + l1 L_CI + l2 L_CC; in training the centres move first. `y` is multi-hot (B, M)."""
-        recipe, phi = self.recipe, y_pred["phi"]
-        parts = {"l_m": self.classification_loss(y, y_pred["logits"])}
-        if recipe.instance_weight:
-            parts["l_ci"] = recipe.instance_weight * instance_loss(y, phi, self.grid, recipe.margin)
-        if recipe.cluster_weight:
-            centres = self.centres.update(phi, y, recipe.centre_decay) if training else self.centres.centres
-            parts["l_cc"] = recipe.cluster_weight * cluster_loss(y, phi, centres, self.grid, recipe.margin)
+        """The sum of the parts. `y` is multi-hot (B, M)."""
+        parts = self.losses_of(y, y_pred, training)
         for part, value in parts.items():
             self.trackers[part].update_state(value)
         return sum(parts.values())

@@ -98,7 +98,7 @@ class _Watch(keras.callbacks.Callback):
                 self.best, self.weights = found, self.model.get_weights()
         self.history.append(row)
         valid = "" if found is None else f"  valid MAP {found:.2%}"
-        parts = " ".join(f"{k.upper()} {row[k]:.3f}" for k in ("l_m", "l_ci", "l_cc"))
+        parts = " ".join(f"{k.upper()} {row[k]:.3f}" for k in self.model.parts)
         line = f"  epoch {epoch + 1}/{self.recipe.epochs}  loss {row['loss']:.3f} ({parts}){valid}"
         print(f"{line}  {row['images_per_second']:.0f} images/s", file=sys.stderr, flush=True)
 

@@ -64,14 +64,37 @@ def instance_loss(y_true: Tensor, phi: Tensor, grid: Grid, margin: float = 0.2) 
     Returns: a float32 scalar in [0, margin], the mean over all triplets found; 0 if there is none.
     Source: M3-Net's instance-level loss; the mining is our reconstruction.
     """
-    cosine = class_cosines(phi)
     has = ops.transpose(ops.cast(y_true, "float32")) > 0
     pairs = ops.logical_and(ops.expand_dims(has, 1), ops.expand_dims(has, 2))
-    pairs = ops.logical_and(pairs, ops.logical_not(ops.eye(ops.shape(y_true)[0], dtype="bool")))
+    return _semi_hard(class_cosines(phi), pairs, ops.expand_dims(negatives_of(y_true, grid), 1), margin)
+
+
+def attribute_loss(y_true: Tensor, f: Tensor, grid: Grid, margin: float = 0.2) -> Tensor:
+    """The triplet loss of the ASEN family for all attributes of a batch at once, mined as `instance_loss` is.
+
+    A positive shares a class with the anchor, a negative is labelled and shares none.
+
+    Args:
+        y_true: (B, M), multi-hot. f: (B, N, D), one vector an attribute, any length. margin: a difference of two cosines.
+    Returns: a float32 scalar in [0, margin], the mean over all triplets found; 0 if there is none.
+    Source: ASEN's loss; batches and mining are not its own, which draws triplets at random.
+    """
+    cells = ops.swapaxes(grid.spread(ops.cast(y_true, "float32")), 0, 1)  # (N, B, K)
+    shared = ops.matmul(cells, ops.swapaxes(cells, 1, 2)) > 0
+    known = ops.max(cells, axis=-1) > 0
+    apart = ops.logical_and(ops.expand_dims(known, 1), ops.logical_and(ops.expand_dims(known, 2), ops.logical_not(shared)))
+    return _semi_hard(class_cosines(f), shared, apart, margin)
+
+
+def _semi_hard(cosine: Tensor, pairs: Tensor, negatives: Tensor, margin: float) -> Tensor:
+    """The mean hinge over one random positive and one random semi-hard negative an anchor.
+
+    Args: cosine (M, B, B); pairs, negatives bool (M, B, B), the latter may broadcast; a photo is no pair of itself.
+    """
+    pairs = ops.logical_and(pairs, ops.logical_not(ops.eye(ops.shape(cosine)[-1], dtype="bool")))
     near = _at(cosine, _next_in_batch(pairs))  # (M, B), where there is a pair
     gap = cosine - ops.expand_dims(near, -1)
-    semi_hard = ops.logical_and(gap <= 0, gap > -margin)
-    semi_hard = ops.logical_and(semi_hard, ops.expand_dims(negatives_of(y_true, grid), 1))
+    semi_hard = ops.logical_and(ops.logical_and(gap <= 0, gap > -margin), negatives)
     far = _at(cosine, _next_in_batch(semi_hard))
     found = ops.cast(ops.logical_and(ops.any(pairs, axis=-1), ops.any(semi_hard, axis=-1)), "float32")
     return ops.sum(ops.relu(margin + far - near) * found) / ops.maximum(ops.sum(found), 1.0)

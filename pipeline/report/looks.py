@@ -27,5 +27,5 @@ class Looks:
         for start in range(0, len(ids), _BATCH):
             some = ids[start : start + _BATCH]
             outputs = system(decode_photos(tf.constant([photos[i] for i in some]), system.config.image_size), training=False)
-            self.posteriors.update(zip(some, np.asarray(system.posteriors(outputs["logits"])), strict=True))
+            self.posteriors.update(zip(some, np.asarray(system.posteriors(outputs)), strict=True))
             self.attention.update(zip(some, np.asarray(outputs["attention"]), strict=True))

@@ -12,6 +12,7 @@ from models.losses.classification import best_l_m, published_l_m
 from models.losses.cluster import cluster_loss
 from models.losses.triplet import instance_loss
 from models.recipe import ModelConfig, TrainingConfig
+from models.registry import SYSTEMS
 from models.sampling import Batches, Photos
 from models.taxonomy import Attribute, Taxonomy
 
@@ -56,6 +57,6 @@ if __name__ == "__main__":
     text = [f"{i:02}" for i in range(12)]
     some = Photos(shared.integers(0, 256, (12, 32, 32, 3), np.uint8), np.arange(12), hot, text, text)
     results = losses(hot, shared)
-    for system_name in ("m3net", "m3net+"):
+    for system_name in SYSTEMS:
         results |= epoch(system_name, some, np.random.default_rng(1))
     np.savez(sys.argv[1], backend=keras.backend.backend(), **results)

@@ -74,13 +74,15 @@ def test_class_attention_like_its_slow_twin(taxonomy: Taxonomy) -> None:
     shake(layer)
     maps = RANDOM.normal(size=(2, 2, 4, 5)).astype(np.float32)
     embedding = RANDOM.normal(size=(2, 3)).astype(np.float32)
-    phi = np.asarray(layer(maps, embedding))
+    phi, alpha = (np.asarray(t) for t in layer(maps, embedding))
     w = {v.path.split("/", 1)[1]: np.asarray(v) for v in layer.variables}
     for b in range(2):
         for m, n in enumerate(taxonomy.attribute_of_class):
             query = np.tanh((embedding[n] + w["c"][m]) @ w["query/kernel"] + w["query/bias"])
             keys = np.tanh(maps[b, n] @ w["key/kernel"] + w["key/bias"])
-            pooled = softmax(keys @ query / sqrt(3)) @ maps[b, n]  # pooled, then projected: the other order
+            expected = softmax(keys @ query / sqrt(3))
+            np.testing.assert_allclose(alpha[b, m], expected, atol=1e-5)
+            pooled = expected @ maps[b, n]  # pooled, then projected: the other order
             np.testing.assert_allclose(phi[b, m], pooled @ w["value/kernel"] + w["value/bias"], atol=1e-5)
 
 

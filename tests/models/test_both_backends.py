@@ -1,4 +1,4 @@
-"""TensorFlow and JAX agree on losses, on both systems' outputs, and on what two training steps make of the weights."""
+"""TensorFlow and JAX agree on losses, on every system's outputs, and on what two training steps make of the weights."""
 
 import os
 import subprocess
@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+
+from models.registry import SYSTEMS
 
 PROGRAM = Path(__file__).with_name("both_backends.py")
 ROOT = PROGRAM.parents[2]
@@ -24,6 +26,7 @@ def test_the_backends_agree(tmp_path: Path) -> None:
     assert (one.pop("backend"), two.pop("backend")) == ("tensorflow", "jax")
     assert one.keys() == two.keys()
     moved = [key for key in one if "centres" in key and one[key].any()]
-    assert len(moved) == 2  # JAX carries state only through its own scope: the centres of both systems moved
+    assert len(moved) == len(SYSTEMS) - 1  # JAX carries state only through its own scope: all but the classifier's moved
     for key, value in one.items():
-        np.testing.assert_allclose(two[key], value, rtol=1e-4, atol=1e-5, err_msg=key)
+        scale = max(1.0, float(np.abs(value).max()))  # of the array: a number near 0 is a difference of large ones
+        np.testing.assert_allclose(two[key], value, rtol=1e-4, atol=1e-5 * scale, err_msg=key)

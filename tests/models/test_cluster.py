@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.centres import ClassCentres, batch_centres
+from models.centres import ClassCentres, attribute_centres, batch_centres
 from models.grid import Grid
 from models.losses.cluster import cluster_loss
 
@@ -18,12 +18,21 @@ def test_the_batchs_mean_is_of_unit_vectors_and_only_of_positives() -> None:
     assert bool(np.asarray(seen)[0, 0])
 
 
+def test_a_vector_an_attribute_counts_for_all_its_classes(grid: Grid) -> None:
+    f = np.float32([[[3, 4], [0, 2]], [[0, 1], [5, 0]]])
+    y = np.float32([[1, 0, 0, 1, 1], [1, 0, 0, 1, 0]])
+    mean, seen = attribute_centres(f, y, grid)
+    expected = [[0.3, 0.9], [0, 0], [0, 0], [0.5, 0.5], [0, 1]]  # of (0.6, 0.8) and (0, 1); of (0, 1) and (1, 0)
+    np.testing.assert_allclose(np.asarray(mean), expected, atol=1e-6)
+    np.testing.assert_array_equal(np.asarray(seen)[:, 0], [True, False, False, True, True])
+
+
 def test_centres_move_a_tenth_of_the_way_and_rest_without_a_positive() -> None:
     centres = ClassCentres(2, 2)
     y = np.float32([[1, 0]])
-    centres.update(np.float32([[[3, 4], [1, 1]]]), y, decay=0.9)
+    centres.update(*batch_centres(np.float32([[[3, 4], [1, 1]]]), y), decay=0.9)
     np.testing.assert_allclose(np.asarray(centres.centres), [[0.06, 0.08], [0, 0]], atol=1e-6)
-    returned = centres.update(np.float32([[[0, 5], [1, 1]]]), y, decay=0.9)
+    returned = centres.update(*batch_centres(np.float32([[[0, 5], [1, 1]]]), y), decay=0.9)
     expected = [[0.054, 0.172], [0, 0]]  # 0.9 (0.06, 0.08) + 0.1 (0, 1)
     np.testing.assert_allclose(np.asarray(centres.centres), expected, atol=1e-6)
     np.testing.assert_allclose(np.asarray(returned), expected, atol=1e-6)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from models.grid import Grid
-from models.losses.triplet import cosine_triplet_loss, instance_loss, negatives_of
+from models.losses.triplet import attribute_loss, cosine_triplet_loss, instance_loss, negatives_of
 from models.taxonomy import Taxonomy
 
 # Unit vectors off the 3-4-5 triangle, so that each cosine can be checked by eye: cos(A, P) = 0.6, cos(A, N) = 0.8.
@@ -91,6 +91,14 @@ def test_many_anchors_like_the_slow_twin(grid: Grid, taxonomy: Taxonomy) -> None
     got = float(instance_loss(labels, phi, grid, 0.4))
     assert got == pytest.approx(slow_instance_loss(labels, phi, taxonomy, 0.4), abs=1e-6)
     assert 0.05 < got < 0.4
+
+
+def test_all_attributes_triplets_by_hand(grid: Grid) -> None:
+    # sleeve alone: photos 0 and 1 share "short", photo 2 is "none", photo 3 is unlabelled and neither.
+    # Photo 0's positive 0.8, its negative 0.6: 0.3 + 0.6 - 0.8. Photo 1's negative 0.96 is nearer than its positive.
+    labels = np.float32([[0, 0, 0, 1, 1], [0, 0, 0, 1, 0], [0, 0, 1, 0, 0], [1, 0, 0, 0, 0]])
+    f = np.repeat(np.stack([A, 2 * N, 3 * P, A])[:, None], 2, axis=1)
+    assert float(attribute_loss(labels, f, grid, 0.3)) == pytest.approx(0.1, abs=1e-6)
 
 
 def test_a_batch_of_one_costs_nothing(grid: Grid) -> None:
