@@ -129,5 +129,7 @@ def _write(table: pa.Table, path: str) -> None:
     # Of its own name: a runner may give one chunk to two workers, and the later one must not write into the other's file.
     partial = f"{path}.{uuid.uuid4().hex}.partial"
     with FileSystems.create(partial) as file:
-        pq.write_table(table, file, compression="none", use_dictionary=["split", "role", "attribute"])
+        # Vectors do not compress. Not the compliant naming: it would call a list's numbers otherwise than `schema` does.
+        options = {"compression": "none", "use_dictionary": ["split", "role", "attribute"], "use_compliant_nested_type": False}
+        pq.write_table(table, file, **options)
     FileSystems.rename([partial], [path])
