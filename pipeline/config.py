@@ -25,7 +25,8 @@ class DataConfig:
 
     catalogue: str = ""
     format: str = "catalogue"  # of what lies there; docs/formats.md has them all
-    name: str = ""  # of the data set, in results; empty = the catalogue's folder
+    labels_only: bool = False  # opens no photo and stops after the statistics of the labels
+    name: str = ""  # of the data set, in results; empty = the catalogue's folder, or the folder that it is
     taxonomy: str = ""  # path of a taxonomy.json to keep to; empty infers it
     max_reject_share: float = 0.1  # of all rows; above, the run stops
     long_side: int = 256  # pixels of a stored photo
@@ -99,7 +100,8 @@ class Config:
     @property
     def dataset(self) -> str:
         """The data set's name in results."""
-        return self.data.name or Path(self.data.catalogue).resolve().parent.name
+        path = Path(self.data.catalogue).resolve()
+        return self.data.name or (path.parent if path.suffix else path).name
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Config:

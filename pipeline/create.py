@@ -31,7 +31,7 @@ def create_pipeline(
     metadata: Any = None,
     stock_resolvers: bool = False,
 ) -> tfx.dsl.Pipeline:
-    """The pipeline of `config`.
+    """The pipeline of `config`; with `data.labels_only`, its beginning: the catalogue and the judge of its labels.
 
     Args:
         root: where artifacts go. releases: where releases go.
@@ -41,8 +41,12 @@ def create_pipeline(
     """
     data = config.data
     sizes = (data.long_side, data.shards, data.max_reject_share)
-    examples = CatalogueGen(data.catalogue, version, data.taxonomy, *sizes, data_format=data.format)
+    examples = CatalogueGen(
+        data.catalogue, version, data.taxonomy, *sizes, data_format=data.format, labels_only=data.labels_only
+    )
     labels = _validated(config, examples.outputs["labels"], stock_resolvers)
+    if data.labels_only:
+        return _pipeline(config, root, metadata, [examples, *labels])
     trainer = tfx.components.Trainer(
         examples=examples.outputs["examples"],
         schema=labels[1].outputs["schema"],
@@ -71,6 +75,10 @@ def create_pipeline(
     blessings = {"model_blessing": evaluator.outputs["blessing"], "infra_blessing": validator.outputs["blessing"]}
     releaser = Releaser(releases, **parts, **blessings)
     steps = [examples, *labels, trainer, baseline, embeddings, evaluator, index, validator, releaser]
+    return _pipeline(config, root, metadata, steps)
+
+
+def _pipeline(config: Config, root: str, metadata: Any, steps: list[Any]) -> tfx.dsl.Pipeline:
     return tfx.dsl.Pipeline(
         pipeline_name=NAME,
         pipeline_root=root,

@@ -24,8 +24,39 @@ class Outcome:
     rejects: Path  # the folder that lists them
 
 
+@dataclass(frozen=True)
+class Ingested:
+    """What a run of the labels alone came to: rows by split and role ("" in train), and what was refused."""
+
+    counts: dict[tuple[str, str], int]
+    rejected: int
+    examples: Path
+
+
 def run(config: Config, output: Path) -> Outcome:
     """Runs the whole pipeline into `output`: tfx/, releases/, results.json, m3net.log. Raises: InputError."""
+    connection, progress = _execute(config, output)
+    return _outcome(connection, output, progress.ran, progress.cached)
+
+
+def run_labels(config: Config, output: Path) -> Ingested:
+    """`run` for a configuration with `data.labels_only`. Raises: InputError."""
+    connection, _ = _execute(config, output)
+    from pyarrow import dataset
+
+    examples = Path(_last_output(connection, "CatalogueGen", "examples").uri)
+    table = (
+        dataset.dataset(examples / "items")
+        .to_table(["split", "role"])
+        .group_by(["split", "role"])
+        .aggregate([([], "count_all")])
+    )
+    counts = {(row["split"], row["role"]): row["count_all"] for row in table.to_pylist()}
+    return Ingested(counts, json.loads((examples / "counts.json").read_text()).get("rejected", 0), examples)
+
+
+def _execute(config: Config, output: Path) -> tuple[Any, Any]:
+    """The connection to the metadata, and the progress with what ran and what was cached."""
     quiet()
     from components.catalogue_gen.readers.reader import reader_of
     from pipeline.fingerprint import fingerprint
@@ -50,7 +81,7 @@ def run(config: Config, output: Path) -> Outcome:
         metadata=connection,
     )
     tfx.orchestration.LocalDagRunner().run(pipeline)
-    return _outcome(connection, output, progress.ran, progress.cached)
+    return connection, progress
 
 
 def _outcome(connection: Any, output: Path, ran: list[str], cached: list[str]) -> Outcome:

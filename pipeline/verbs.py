@@ -54,6 +54,9 @@ def run(arguments: argparse.Namespace) -> int:
     from pipeline import local, results
 
     config = configured(arguments)
+    if config.data.labels_only:
+        print(_ingested(local.run_labels(config, arguments.output.resolve())))
+        return 0
     outcome = local.run(config, arguments.output.resolve())
     print(f"\n{results.title(outcome.results)}\n\n{results.table(outcome.results)}\n")
     if outcome.rejected:
@@ -66,6 +69,13 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _ingested(found: Any) -> str:
+    """A `local.Ingested` in words."""
+    counts = [f"{split} {count:,}{f' ({role})' if role else ''}" for (split, role), count in sorted(found.counts.items())]
+    rejected = f"; {found.rejected:,} rejected, each with its reason in {found.examples / 'rejects'}" if found.rejected else ""
+    return f"labels only, no photo opened and nothing trained: {', '.join(counts)}{rejected}\nthey lie in {found.examples}"
+
+
 def demo(arguments: argparse.Namespace) -> int:
     """Draws the sample unless a catalogue is given, runs, serves the release and asks it one question over gRPC."""
     if not (arguments.catalogue or arguments.config):
@@ -73,8 +83,9 @@ def demo(arguments: argparse.Namespace) -> int:
         if not Path(arguments.catalogue).exists():
             print("drawing 600 photos ...", file=sys.stderr)
             sample(argparse.Namespace(folder=arguments.output / "sample", photos=600, seed=0))
+    config = configured(arguments)
     code = run(arguments)
-    return code or _ask_once(arguments, configured(arguments))
+    return code or (0 if config.data.labels_only else _ask_once(arguments, config))
 
 
 def _ask_once(arguments: argparse.Namespace, config: Config) -> int:

@@ -18,6 +18,7 @@ class CatalogueGenSpec(component_spec.ComponentSpec):
         "shards": component_spec.ExecutionParameter(type=int),
         "max_reject_share": component_spec.ExecutionParameter(type=float),
         "format": component_spec.ExecutionParameter(type=str),
+        "labels_only": component_spec.ExecutionParameter(type=int),
     }
     INPUTS: dict[str, component_spec.ChannelParameter] = {}  # noqa: RUF012
     OUTPUTS = {  # noqa: RUF012
@@ -44,6 +45,7 @@ class CatalogueGen(base_beam_component.BaseBeamComponent):
         shards: int = 1,
         max_reject_share: float = 0.1,
         data_format: str = "catalogue",
+        labels_only: bool = False,
     ) -> None:
         if not 0.0 <= max_reject_share <= 1.0:
             raise ValueError(f"max_reject_share is a fraction in [0, 1]; got {max_reject_share}")
@@ -57,6 +59,7 @@ class CatalogueGen(base_beam_component.BaseBeamComponent):
             shards=shards,
             max_reject_share=float(max_reject_share),
             format=data_format,
+            labels_only=int(labels_only),
             examples=types.Channel(type=standard_artifacts.Examples),
             labels=types.Channel(type=standard_artifacts.Examples),
         )

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
     def Do(self, input_dict: dict[str, Any], output_dict: dict[str, Any], exec_properties: dict[str, Any]) -> None:
         """Keys: `CatalogueGenSpec`. Raises: InputError for what the user can mend."""
-        catalogue = exec_properties["catalogue"]
+        catalogue, labels_only = exec_properties["catalogue"], bool(exec_properties["labels_only"])
         columns = reader_of(exec_properties["format"]).columns(catalogue)
         given = _given(exec_properties["taxonomy"], columns)
         uris: list[str] = []
@@ -33,8 +34,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             uris.append(artifact.uri)
         with self._make_beam_pipeline() as pipeline:
             sizes = (exec_properties["long_side"], exec_properties["shards"])
-            ingest(pipeline, catalogue, uris[0], uris[1], given, *sizes, exec_properties["format"])
-        _judge(catalogue, uris[0], exec_properties["max_reject_share"])
+            ingest(pipeline, catalogue, uris[0], uris[1], given, *sizes, exec_properties["format"], labels_only)
+        _judge(catalogue, uris[0], exec_properties["max_reject_share"], () if labels_only else ("train", "test"))
         if left_out := [name for name in columns if name not in Taxonomy.load(Path(uris[0])).names]:
             why = "the given taxonomy does not name them" if given else "no photo has a label there"
             print(f"  columns left out, {why}: {', '.join(left_out)}", file=sys.stderr)
@@ -53,18 +54,18 @@ def _given(path: str, columns: list[str]) -> Taxonomy | None:
     return taxonomy
 
 
-def _judge(catalogue: str, examples: str, max_reject_share: float) -> None:
+def _judge(catalogue: str, examples: str, max_reject_share: float, needed: Sequence[str] = ("train", "test")) -> None:
     with FileSystems.open(f"{examples}/counts.json") as file:
         counts: dict[str, int] = json.loads(file.read())
     rows, rejected = sum(counts.values()), counts.get(REJECTED, 0)
     if rows == 0:
-        raise InputError(f"{catalogue} has a header and no row; add a row for every photo")
+        raise InputError(f"{catalogue} has no row; add a row for every photo")
     if rejected > max_reject_share * rows or rejected == rows:
         raise InputError(
             f"{catalogue}: {rejected:,} of {rows:,} rows rejected, more than data.max_reject_share "
             f"({max_reject_share:.0%}) allows: {_examples_of(examples)}; correct them, or raise that share"
         )
-    if empty := [split for split in ("train", "test") if not counts.get(split)]:
+    if empty := [split for split in needed if not counts.get(split)]:
         shares = ", ".join(f"{split} {counts.get(split, 0)}" for split in SPLITS)
         raise InputError(f"{catalogue}: no photo in {empty[0]} ({shares}); add photos, or fill the column split")
 

@@ -50,13 +50,13 @@ class OneSplitAGroup(beam.DoFn):
 
 
 class ToExample(beam.DoFn):
-    """Opens the photo of a record and makes its Example, the same without the photo, and its item."""
+    """Opens the photo of a record, unless labels are all that is asked for; makes its Example, its labels, and its item."""
 
-    def process(self, record: Record, taxonomy: Taxonomy, long_side: int) -> Iterator[Any]:
+    def process(self, record: Record, taxonomy: Taxonomy, long_side: int, labels_only: bool) -> Iterator[Any]:
         """Yields (split, count) and tagged outputs: the split, `labels-` and the split, `items`, or `rejected`."""
         try:
             labels = encode(record, taxonomy)
-            photo = normalise(_read(record.location), long_side)
+            photos = [] if labels_only else [normalise(_read(record.location), long_side)]
         except (LabelError, PhotoError) as error:
             place = "" if isinstance(error, LabelError) else f'image "{record.location}": '
             yield beam.pvalue.TaggedOutput(REJECTED, Reject(record.file, record.row, f"{place}{error}"))
@@ -66,7 +66,7 @@ class ToExample(beam.DoFn):
         names = {name: _bytes([one.encode() for one in record.labels[name]]) for name in labels if record.labels.get(name)}
         yield beam.pvalue.TaggedOutput(f"labels-{record.split}", _serialise(names))
         features = {f"label/{name}": _ints(classes) for name, classes in labels.items()}
-        features |= {"image/encoded": _bytes([photo]), "image/id": _bytes([record.id.encode()])}
+        features |= {"image/encoded": _bytes(photos), "image/id": _bytes([record.id.encode()])}
         features |= {"image/group": _bytes([(record.group or record.id).encode()]), "role": _bytes([record.role.encode()])}
         yield beam.pvalue.TaggedOutput(record.split, _serialise(features))
         yield beam.pvalue.TaggedOutput(
@@ -84,6 +84,7 @@ def ingest(
     long_side: int,
     shards: int,
     data_format: str = "catalogue",
+    labels_only: bool = False,
 ) -> None:
     """Adds the whole of ingestion to `pipeline`.
 
@@ -95,6 +96,7 @@ def ingest(
         long_side: pixels, of the stored photos.
         shards: files a split.
         data_format: one of `readers.reader.FORMATS`.
+        labels_only: opens no photo; `image/encoded` is empty.
     """
     reader = reader_of(data_format)
     rows = pipeline | beam.Create([catalogue]) | "Read" >> beam.FlatMap(reader.rows)
@@ -115,7 +117,9 @@ def ingest(
         kept[None]
         | "Spread" >> beam.Reshuffle()
         | "ToExample"
-        >> beam.ParDo(ToExample(), beam.pvalue.AsSingleton(taxonomy), long_side).with_outputs(*tags, main="counted")
+        >> beam.ParDo(ToExample(), beam.pvalue.AsSingleton(taxonomy), long_side, labels_only).with_outputs(
+            *tags, main="counted"
+        )
     )
     rejects = (malformed, unique[REJECTED], kept[REJECTED], made[REJECTED]) | "Rejects" >> beam.Flatten()
     for split in SPLITS:
