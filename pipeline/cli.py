@@ -36,6 +36,10 @@ def parser() -> argparse.ArgumentParser:
     results.add_argument("folder", type=Path)
     results.add_argument("--format", choices=("text", "markdown", "csv", "json"), default="text")
 
+    report = verbs.add_parser("report", help="the HTML report of a run, one file: report.html in its folder")
+    report.add_argument("folder", type=Path)
+    report.add_argument("--compare", type=Path, metavar="DIR", help="set a second run beside it")
+
     serve = verbs.add_parser("serve", help="serve the newest release of a folder over gRPC")
     serve.add_argument("releases", type=Path)
     serve.add_argument("--port", type=int, default=8500, help="0 takes a free one (default %(default)s)")

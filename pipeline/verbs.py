@@ -61,6 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"\n{results.title(outcome.results)}\n\n{results.table(outcome.results)}\n")
     if outcome.rejected:
         print(f"{outcome.rejected} rows of the catalogue were rejected, each with its reason in {outcome.rejects}")
+    print(f"report: {_report(arguments.output)}")
     if outcome.release is None:
         print(f"not released: {outcome.reason}")
         return 3
@@ -125,6 +126,20 @@ def results(arguments: argparse.Namespace) -> None:
     from pipeline import results as tables
 
     print(tables.render(tables.read(arguments.folder), arguments.format))
+
+
+def report(arguments: argparse.Namespace) -> None:
+    """The page of a run, a second one beside it if asked for."""
+    print(_report(arguments.folder, arguments.compare))
+
+
+def _report(folder: Path, other: Path | None = None) -> Path:
+    from pipeline.progress import quiet
+
+    quiet()
+    from pipeline.report.page import write
+
+    return write(folder, other)
 
 
 def serve(arguments: argparse.Namespace) -> int:

@@ -21,7 +21,7 @@ class Compared:
 
 def compare(first: dict[str, Ranked], second: dict[str, Ranked]) -> list[Compared]:
     """A row an attribute that both have a query of in common, and "overall" over all of these queries; empty if none."""
-    pairs = {name: _pairs(first[name], second[name]) for name in first if name in second}
+    pairs = {name: _pairs(first[name], second[name]) for name in sorted(first) if name in second}
     pairs = {name: values for name, values in pairs.items() if len(values)}
     equal = {name: set(first[name].candidates) == set(second[name].candidates) for name in pairs}
     rows = [_row(name, values, equal[name]) for name, values in pairs.items()]

@@ -24,7 +24,7 @@ class Intrusion:
 class Confusions:
     """`share` float64 (M, M): of the first neighbours of row's class, those of column's; rows without a query are 0.
 
-    `queries` int64 (M,): how many queries each row averages. `strongest`: the largest cells off the diagonal.
+    `queries` int64 (M,): how many queries with a relevant candidate each row is of. `strongest`: the largest cells off the diagonal.
     """
 
     classes: tuple[str, ...]
@@ -34,20 +34,20 @@ class Confusions:
 
 
 def confusions(ranked: Ranked, classes: Sequence[str]) -> Confusions:
-    """Counts the first `NEAREST` neighbours of every query.
+    """Counts the first `NEAREST` neighbours of every query, or as many as it has relevant candidates where these are fewer.
 
-    A neighbour that has the query's class counts as that class alone; another one in equal parts as each of its own.
-    A query with several classes counts in the row of each.
+    So a perfect ranking has 1 on the diagonal. A neighbour that shares a class with the query counts as the row's own
+    class; another one in equal parts as each of its classes. A query with several classes counts in the row of each.
     """
     counted = np.zeros((len(classes), len(classes)))
     queries = np.zeros(len(classes), np.int64)
-    for (_, asked), nearest in zip(ranked.queries, ranked.nearest.tolist(), strict=True):
+    for query, (_, asked) in enumerate(ranked.queries):
+        judged = list(zip(ranked.nearest[query].tolist(), ranked.right(query), strict=True))[: ranked.relevant[query]]
         for row in asked:
-            queries[row] += 1
-            for neighbour in nearest:
-                shown = ranked.candidates[neighbour][1]
-                for column in (row,) if row in shown else shown:
-                    counted[row, column] += 1.0 if row in shown else 1 / len(shown)
+            queries[row] += len(judged) > 0
+            for neighbour, right in judged:
+                shown = (row,) if right else ranked.candidates[neighbour][1]
+                counted[row, list(shown)] += 1 / len(shown)
     share = counted / np.maximum(counted.sum(axis=1, keepdims=True), 1)
     return Confusions(tuple(classes), share, queries, _strongest(share, classes))
 

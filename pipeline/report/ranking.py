@@ -72,15 +72,18 @@ class _Gallery:
         queries = np.stack([self.vector_of[photo] for photo, _ in self.queries]).astype(np.float64)
         self.scores[:, [self.column[i] for i in ids]] = queries @ vectors.astype(np.float64).T
 
+    def _labels(self) -> Iterator[int]:
+        return (label for _, labels in (*self.queries, *self.candidates) for label in labels)
+
     def ranked(self) -> Ranked:
         """The order of the gallery for every query."""
-        hot = np.zeros((len(self.candidates), 1 + max(label for _, labels in self.candidates for label in labels)), bool)
+        hot = np.zeros((1 + max(self._labels()), len(self.candidates)), bool)
         for i, (_, labels) in enumerate(self.candidates):
-            hot[i, list(labels)] = True
+            hot[list(labels), i] = True
         nearest, precision, relevant = [], [], []
         for (_, labels), scores in zip(self.queries, self.scores, strict=True):
             order = np.argsort(-scores, kind="stable")
-            ranks = 1 + np.flatnonzero(hot[:, [label for label in labels if label < hot.shape[1]]].any(axis=1)[order])
+            ranks = 1 + np.flatnonzero(np.logical_or.reduce(hot[list(labels)])[order])
             nearest.append(order[:NEAREST])
             precision.append(float((np.arange(1, len(ranks) + 1) / ranks).mean()) if len(ranks) else 0.0)
             relevant.append(len(ranks))

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _KINDS = 30
 
@@ -35,7 +36,7 @@ def kinds(examples: Path) -> list[Kind]:
     return sorted(found.values(), key=lambda kind: -kind.count)[:_KINDS]
 
 
-def _rejects(examples: Path) -> Iterator[dict[str, str | int]]:
+def _rejects(examples: Path) -> Iterator[dict[str, Any]]:
     for path in sorted((examples / "rejects").glob("*.jsonl")):
         with path.open(encoding="utf-8") as file:
             yield from map(json.loads, file)
