@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
 def _configured(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--config", type=Path, help="YAML file (default: the quick configuration)")
     verb.add_argument("--catalogue", help="path of catalogue.csv")
-    verb.add_argument("--system", help="m3net+ or m3net")
+    verb.add_argument("--system", help="m3net+, m3net, m3net_a, m3net_c, asen, asen_v2 or classifier")
     verb.add_argument("--set", action="append", default=[], metavar="PART.KEY=VALUE", help="override one value; repeatable")
 
 
