@@ -52,7 +52,7 @@ class OneSplitAGroup(beam.DoFn):
 class ToExample(beam.DoFn):
     """Opens the photo of a record, unless labels are all that is asked for; makes its Example, its labels, and its item."""
 
-    def process(self, record: Record, taxonomy: Taxonomy, long_side: int, labels_only: bool) -> Iterator[Any]:
+    def process(self, record: Record, taxonomy: Taxonomy | None, long_side: int, labels_only: bool) -> Iterator[Any]:
         """Yields (split, count) and tagged outputs: the split, `labels-` and the split, `items`, or `rejected`."""
         try:
             labels = encode(record, taxonomy)
@@ -117,7 +117,7 @@ def ingest(
         kept[None]
         | "Spread" >> beam.Reshuffle()
         | "ToExample"
-        >> beam.ParDo(ToExample(), beam.pvalue.AsSingleton(taxonomy), long_side, labels_only).with_outputs(
+        >> beam.ParDo(ToExample(), beam.pvalue.AsSingleton(taxonomy, None), long_side, labels_only).with_outputs(
             *tags, main="counted"
         )
     )

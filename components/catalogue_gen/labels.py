@@ -34,8 +34,13 @@ def infer(shown: Iterable[tuple[str, str, bool]], columns: list[str]) -> Taxonom
     return Taxonomy(found) if found else None
 
 
-def encode(record: Record, taxonomy: Taxonomy) -> dict[str, list[int]]:
-    """Class indices within each attribute, ascending; empty = unlabelled. Raises: LabelError for a class unknown."""
+def encode(record: Record, taxonomy: Taxonomy | None) -> dict[str, list[int]]:
+    """Class indices within each attribute, ascending; empty = unlabelled.
+
+    Raises: LabelError for a class unknown, or where there is no taxonomy, for no row has a label.
+    """
+    if taxonomy is None:
+        raise LabelError("no row has a label; fill at least one cell of an attribute")
     return {a.name: sorted(_index(a, name) for name in _single(a, record.labels.get(a.name, []))) for a in taxonomy.attributes}
 
 

@@ -232,3 +232,16 @@ def test_a_large_photo_is_made_smaller_and_keeps_its_shape() -> None:
 def test_a_photo_that_cannot_be_used_says_why(data: bytes, words: str) -> None:
     with pytest.raises(PhotoError, match=words):
         normalise(data)
+
+
+def test_a_catalogue_without_a_single_label_is_all_rejects(catalogue: Catalogue) -> None:
+    output = catalogue.ingest("image,split,neckline\na.jpg,train,\nb.jpg,test,\n")
+    assert set(rejects(output)) == {2, 3}
+    with pytest.raises(InputError, match="2 of 2 rows rejected.*no row has a label"):
+        _judge("catalogue.csv", str(output), 0.5)
+
+
+def test_a_quote_left_open_costs_its_own_row_only(catalogue: Catalogue) -> None:
+    found = list(CatalogueReader().rows(catalogue.write('image,n\na.jpg,"v\nb.jpg,v\nc.jpg,"v, w"\n')))
+    assert [type(row) for row in found] == [Reject, Record, Record]
+    assert found[0] == Reject("catalogue.csv", 2, "not CSV: a quote is not closed on its line")

@@ -47,15 +47,15 @@ def read_header(catalogue: str) -> list[str]:
     if not columns:
         raise InputError(f"{catalogue} is empty; it needs a header: image, and a column for every attribute")
     if twice := sorted({c for c in columns if columns.count(c) > 1}):
-        raise InputError(f"{catalogue} row 1 names a column twice: {', '.join(twice)}; rename one of them")
+        raise InputError(f"{catalogue} row 1 names a column twice: {', '.join(twice)[:400]}; rename one of them")
     if "" in columns:
         raise InputError(f"{catalogue} row 1, column {columns.index('') + 1} has no name; name it or remove the column")
     if "image" not in columns:
-        raise InputError(f'{catalogue} row 1 has no column "image"; it has: {", ".join(columns)}')
+        raise InputError(f'{catalogue} row 1 has no column "image"; it has: {", ".join(columns[:20])[:400]}')
     if not attribute_columns(columns):
         raise InputError(f"{catalogue} row 1 has no attribute column; add one, such as neckline, beside image")
     if unsafe := [c for c in columns if "/" in c or c in {".", ".."}]:
-        raise InputError(f'{catalogue} row 1, column "{unsafe[0]}": an attribute also names a folder; take the / out')
+        raise InputError(f'{catalogue} row 1, column "{unsafe[0][:80]}": an attribute also names a folder; take the / out')
     return columns
 
 
@@ -87,9 +87,11 @@ def _record(catalogue: str, name: str, row: int, cells: dict[str, str]) -> Recor
     if not image:
         return Reject(name, row, 'column "image" is empty')
     if split not in ("", *SPLITS):
-        return Reject(name, row, f'column "split": "{split}" is none of {", ".join(SPLITS)}; leave it empty to have it drawn')
+        return Reject(
+            name, row, f'column "split": "{split[:80]}" is none of {", ".join(SPLITS)}; leave it empty to have it drawn'
+        )
     if role not in ("", *ROLES):
-        return Reject(name, row, f'column "role": "{role}" is none of {", ".join(ROLES)}; leave it empty to have it drawn')
+        return Reject(name, row, f'column "role": "{role[:80]}" is none of {", ".join(ROLES)}; leave it empty to have it drawn')
     try:
         location = locate(posixpath.dirname(catalogue), image)
     except ValueError as error:
