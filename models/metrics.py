@@ -1,18 +1,18 @@
 """Exact retrieval metrics of one attribute: average precision over the whole gallery, and AP and recall at k.
 
 NumPy only, so that anyone can measure any vectors. Tie rule: scores are summed in float64 and compared as float32;
-of equal scores the candidate whose hashed id is smaller ranks first. The order of rows, the size of a block and the
-BLAS in use change no number, and an id that happens to tell the class (a folder's name) helps no ranking.
+of equal scores the candidate whose hashed id is smaller ranks first. The order of rows changes no number, and an id that
+happens to tell the class (a folder's name) helps no ranking.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 K = 100  # the depth of MAP@100 and Recall@100
-_BLOCK_SCORES = 4_000_000  # scores held at once: 32 MB in float64, whatever the gallery's size
+_BLOCK_SCORES = 1_000_000  # scores held at once: some 30 MB with their keys, whatever the gallery's size
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,15 @@ class Rows:
 
 @dataclass(frozen=True)
 class QueryMetrics:
-    """One value a query, each float64 (q,) in [0, 1]."""
+    """One value a query, each float64 (q,) in [0, 1].
+
+    Two normalisations of AP at k are in use: `average_precision_at_k` divides by the hits within the first k, which is
+    the form behind the published MAP@100; `average_precision_at_k_of_relevant` by min(relevant, k), the usual one.
+    """
 
     average_precision: np.ndarray
     average_precision_at_k: np.ndarray
+    average_precision_at_k_of_relevant: np.ndarray
     recall_at_k: np.ndarray
     random_average_precision: np.ndarray
 
@@ -63,22 +68,35 @@ def one_query_a_class(queries: Rows) -> Rows:
     return Rows([queries.ids[i] for i in row.tolist()], queries.vectors[row], single)
 
 
-def average_precision(relevant: np.ndarray) -> np.ndarray:
-    """AP = sum over relevant ranks r of precision at r, divided by the number of relevant candidates.
+def from_ranks(ranks: np.ndarray, counts: np.ndarray, candidates: int, k: int = K) -> QueryMetrics:
+    """The metrics of q queries from the ranks of their relevant candidates, which are all that the metrics need.
+
+    AP = sum over relevant ranks of precision there, divided by the number of relevant candidates; a query without one
+    has 0 and still counts. Source: the ASEN family's protocol (Ma et al., AAAI 2020).
 
     Args:
-        relevant: bool (q, c), candidates in ranked order.
-    Returns: float64 (q,); 0 for a query without a relevant candidate.
-    Source: the ASEN family's protocol (Ma et al., AAAI 2020).
+        ranks: int (r,), from 1, query by query and ascending within each.
+        counts: int (q,), R, how many of them each query has; r in all.
+        candidates: n, how many were ranked.
     """
-    hits = np.cumsum(relevant, axis=1)
-    precision = hits / np.arange(1, relevant.shape[1] + 1)
-    return (precision * relevant).sum(axis=1) / np.maximum(relevant.sum(axis=1), 1)
+    query = np.repeat(np.arange(len(counts)), counts)
+    hits = np.arange(1, len(ranks) + 1) - np.repeat(np.cumsum(counts) - counts, counts)
+    precision, near = hits / ranks, ranks <= k
 
+    def total(values: np.ndarray) -> np.ndarray:
+        return np.bincount(query, values, minlength=len(counts))
 
-def recall(relevant: np.ndarray, k: int) -> np.ndarray:
-    """Relevant candidates among the first k, divided by all relevant; 0 without any. `relevant` bool (q, c) ranked."""
-    return relevant[:, :k].sum(axis=1) / np.maximum(relevant.sum(axis=1), 1)
+    def share(values: np.ndarray, of: np.ndarray) -> np.ndarray:
+        return values / np.maximum(of, 1)
+
+    found, whole, top = total(near), total(precision), total(precision * near)
+    return QueryMetrics(
+        share(whole, counts),
+        share(top, found),
+        share(top, np.minimum(counts, k)),
+        share(found, counts),
+        random_average_precision(counts, candidates),
+    )
 
 
 def random_average_precision(relevant: np.ndarray, candidates: int) -> np.ndarray:
@@ -97,29 +115,59 @@ def random_average_precision(relevant: np.ndarray, candidates: int) -> np.ndarra
     return np.where(relevant > 0, (harmonic + others * (candidates - harmonic)) / max(candidates, 1), 0.0)
 
 
+def tie_keys(ids: Sequence[str]) -> np.ndarray:
+    """uint64 (n,): of equal scores the smaller ranks first."""
+    digests = b"".join(hashlib.blake2b(one.encode(), digest_size=8).digest() for one in ids)
+    return np.frombuffer(digests, ">u8").astype(np.uint64)
+
+
+def similarity(queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """Inner products, (q, L) and (c, L) to float32 (q, c).
+
+    Summed in float64, whose rounding lies 29 bits below float32's last: the order of summation, which a BLAS chooses by
+    a block's shape, shows only where a sum falls that close to the middle between two float32.
+    """
+    return (queries.astype(np.float64, copy=False) @ candidates.astype(np.float64, copy=False).T).astype(np.float32)
+
+
+def descending(scores: np.ndarray) -> np.ndarray:
+    """float32 to uint64 whose upper half grows as the score falls; the lower half is 0. Both zeros are one."""
+    bits = (scores + np.float32(0)).view(np.uint32)
+    sign = np.uint32(1 << 31)
+    return np.where(bits & sign, bits, ~(bits | sign)).astype(np.uint64) << np.uint64(32)
+
+
+def shares(queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """Bool (q, c): do they share a class? Labels multi-hot (q, M), (c, M'); a class beyond the shorter is unknown there."""
+    known = min(queries.shape[1], candidates.shape[1])
+    return queries[:, :known].astype(np.float32) @ candidates[:, :known].astype(np.float32).T > 0
+
+
 def measure(queries: Rows, candidates: Rows, k: int = K) -> QueryMetrics:
     """Ranks the whole gallery for every query and measures it; relevant = shares a class with the query.
 
-    AP at k divides by the hits within the first k (the form behind the published MAP@100), 0 without a hit.
-    Labels decide what is relevant after the ranking stands; they never enter it.
+    Labels decide whose ranks are asked for after the ranking stands; they never enter it. Memory: a block of scores.
     """
-    columns = [np.empty(len(queries.ids)) for _ in range(4)]
-    for block, relevant in _ranked(queries, candidates):
-        columns[0][block] = average_precision(relevant)
-        columns[1][block] = average_precision(relevant[:, :k])
-        columns[2][block] = recall(relevant, k)
-        columns[3][block] = random_average_precision(relevant.sum(axis=1), relevant.shape[1])
-    return QueryMetrics(*columns)
-
-
-def _ranked(queries: Rows, candidates: Rows) -> Iterator[tuple[slice, np.ndarray]]:
-    """Blocks of queries, each with bool (block, c): is the candidate at this rank relevant?"""
-    order = np.argsort(np.array([hashlib.blake2b(i.encode()).digest() for i in candidates.ids], dtype="S64"), kind="stable")
-    gallery = candidates.vectors[order].astype(np.float64).T
-    classes = candidates.labels[order].astype(np.float32).T
-    rows = max(1, _BLOCK_SCORES // max(1, len(order)))
+    gallery = candidates.take(np.argsort(tie_keys(candidates.ids), kind="stable"))
+    wide = gallery.vectors.astype(np.float64)
+    rows = max(1, _BLOCK_SCORES // max(1, len(gallery.ids)))
+    parts = []
     for start in range(0, len(queries.ids), rows):
         block = slice(start, start + rows)
-        scores = (queries.vectors[block].astype(np.float64) @ gallery).astype(np.float32)
-        shares = queries.labels[block].astype(np.float32) @ classes > 0
-        yield block, np.take_along_axis(shares, np.argsort(-scores, axis=1, kind="stable"), axis=1)
+        relevant = shares(queries.labels[block], gallery.labels)
+        ranks = _ranks(similarity(queries.vectors[block], wide), relevant)
+        parts.append(from_ranks(ranks, relevant.sum(axis=1), len(gallery.ids), k))
+    return QueryMetrics(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(QueryMetrics)))
+
+
+def _ranks(scores: np.ndarray, relevant: np.ndarray) -> np.ndarray:
+    """Ranks of the relevant, ascending, query by query, in the form of `from_ranks`. (q, c) each, candidates by tie.
+
+    Score, place and relevance are packed into one whole number, which NumPy sorts several times faster than it finds
+    an order; the relevance is its lowest bit, below the place, and so decides nothing.
+    """
+    keys = descending(scores)
+    keys |= np.arange(scores.shape[1], dtype=np.uint64) << np.uint64(1)
+    keys |= relevant
+    keys.sort(axis=1)
+    return np.nonzero(keys & np.uint64(1))[1] + 1

@@ -1,5 +1,9 @@
 """From Embeddings to results.json: exact metrics of every attribute and overall. No TFX, so the command line is quick."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import reduce
+from operator import and_
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from components.errors import InputError
+from models.intervals import interval
 from models.metrics import QueryMetrics, Rows, labelled, measure, one_query_a_class
 
 FORMAT = 1
@@ -17,20 +22,24 @@ COLUMNS = ("id", "split", "role", "attribute", "labels", "vector")
 _KEYS = {
     "map": "average_precision",
     "map_at_100": "average_precision_at_k",
+    "map_at_100_of_relevant": "average_precision_at_k_of_relevant",
     "recall_at_100": "recall_at_k",
     "random_map": "random_average_precision",
 }
 
 
-def read_embeddings(path: Path, split: str | None = None, columns: tuple[str, ...] = COLUMNS) -> pa.Table:
-    """Rows of Embeddings, a Parquet file or a folder of such. Raises: InputError where it is none, or lacks a column."""
+def read_embeddings(
+    path: Path, split: str | None = None, columns: tuple[str, ...] = COLUMNS, attribute: str | None = None
+) -> pa.Table:
+    """Rows of Embeddings, a Parquet file or a folder of such, of one split or attribute where that is named. Raises: InputError where it is none, or lacks a column."""
     try:
         data = ds.dataset(path, format="parquet")
     except (OSError, pa.ArrowInvalid) as error:
         raise InputError(f"{path} is no Embeddings Parquet: {str(error).splitlines()[0]}") from None
     if missing := [c for c in COLUMNS if c not in data.schema.names]:
         raise InputError(f'{path} has no column "{missing[0]}"; Embeddings have: {", ".join(COLUMNS)}')
-    return data.to_table(columns=list(columns), filter=ds.field("split") == split if split else None)
+    asked = [ds.field(name) == value for name, value in (("split", split), ("attribute", attribute)) if value is not None]
+    return data.to_table(columns=list(columns), filter=reduce(and_, asked) if asked else None)
 
 
 def attribute_rows(table: pa.Table) -> dict[str, pa.Table]:
@@ -55,38 +64,72 @@ def to_rows(table: pa.Table, role: str) -> Rows:
     return labelled(rows.take(np.asarray(table["role"].to_pylist()) == role))
 
 
+@dataclass(frozen=True)
+class Measured:
+    """One attribute: `images` and `metrics` of its queries, `classes` (q, M_n) asked for, among `candidates` candidates."""
+
+    images: Sequence[str]
+    classes: np.ndarray
+    metrics: QueryMetrics
+    candidates: int
+
+
+def measure_all(path: Path, split: str = "test", protocol: str = "attribute") -> dict[str, Measured]:
+    """Every attribute of an Embeddings Parquet that has a labelled query and a labelled candidate; one is held at a time.
+
+    Raises: InputError for another protocol, or where no attribute has both.
+    """
+    if protocol not in PROTOCOLS:
+        raise InputError(f'protocol "{protocol}" is none of {", ".join(PROTOCOLS)}')
+    names = pc.unique(read_embeddings(path, split, ("attribute",))["attribute"]).to_pylist()
+    found: dict[str, Measured] = {}
+    for name in sorted(names):
+        table = read_embeddings(path, split, attribute=name).sort_by("id")
+        queries, candidates = to_rows(table, "query"), to_rows(table, "candidate")
+        if len(queries.ids) and len(candidates.ids):
+            queries = one_query_a_class(queries) if protocol == "pair" else queries
+            found[name] = Measured(queries.ids, queries.labels, measure(queries, candidates), len(candidates.ids))
+    if not found:
+        raise InputError(f"{path}: no attribute has both a labelled query and a labelled candidate in split {split}")
+    return found
+
+
 def evaluate(path: Path, *, system: str, dataset: str, split: str = "test", protocol: str = "attribute") -> dict[str, Any]:
     """The results.json of an Embeddings Parquet.
 
     Args:
         protocol: "attribute": one query an (image, attribute), relevant if it shares a class; "pair": one query an
             (image, class), relevant if it has that class.
-    Returns: see the contract; values are fractions. Overall is the mean over all queries, counts are summed over
-        attributes; an attribute without a labelled query or candidate is left out.
-    Raises: InputError for another protocol, or where no attribute has both.
+    Returns: `results`.
+    Raises: InputError as `measure_all`.
     """
-    if protocol not in PROTOCOLS:
-        raise InputError(f'protocol "{protocol}" is none of {", ".join(PROTOCOLS)}')
-    found: dict[str, tuple[QueryMetrics, int]] = {}
-    for name, table in attribute_rows(read_embeddings(path, split)).items():
-        queries, candidates = to_rows(table, "query"), to_rows(table, "candidate")
-        if len(queries.ids) and len(candidates.ids):
-            queries = one_query_a_class(queries) if protocol == "pair" else queries
-            found[name] = measure(queries, candidates), len(candidates.ids)
-    if not found:
-        raise InputError(f"{path}: no attribute has both a labelled query and a labelled candidate in split {split}")
-    whole = QueryMetrics(*(np.concatenate([getattr(m, key) for m, _ in found.values()]) for key in _KEYS.values()))
+    found = measure_all(path, split, protocol)
+    return results(found, system=system, dataset=dataset, split=split, protocol=protocol)
+
+
+def results(found: dict[str, Measured], **names: str) -> dict[str, Any]:
+    """The contract of results.json; values are fractions. Beside it `map_interval`, of 95 %, over images drawn anew.
+
+    Overall is the mean over all queries, counts are summed over attributes; an attribute without a labelled query or
+    candidate is left out. Args: names: system, dataset, split and protocol.
+    """
+    whole = Measured(
+        [image for one in found.values() for image in one.images],
+        np.empty((0, 0)),
+        QueryMetrics(
+            *(np.concatenate([getattr(one.metrics, key.name) for one in found.values()]) for key in fields(QueryMetrics))
+        ),
+        sum(one.candidates for one in found.values()),
+    )
     return {
         "format": FORMAT,
-        "dataset": dataset,
-        "protocol": protocol,
-        "system": system,
-        "split": split,
-        "attributes": {name: _summary(metrics, candidates) for name, (metrics, candidates) in found.items()},
-        "overall": _summary(whole, sum(candidates for _, candidates in found.values())),
+        **{key: names[key] for key in ("dataset", "protocol", "system", "split")},
+        "attributes": {name: _summary(one) for name, one in found.items()},
+        "overall": _summary(whole),
     }
 
 
-def _summary(metrics: QueryMetrics, candidates: int) -> dict[str, Any]:
-    means = {key: float(getattr(metrics, name).mean()) for key, name in _KEYS.items()}
-    return {**means, "queries": len(metrics.average_precision), "candidates": candidates}
+def _summary(one: Measured) -> dict[str, Any]:
+    means = {key: float(getattr(one.metrics, name).mean()) for key, name in _KEYS.items()}
+    between = list(interval(one.metrics.average_precision, one.images))
+    return {**means, "map_interval": between, "queries": len(one.images), "candidates": one.candidates}

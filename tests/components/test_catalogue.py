@@ -237,7 +237,7 @@ def test_a_photo_that_cannot_be_used_says_why(data: bytes, words: str) -> None:
 def test_a_catalogue_without_a_single_label_is_all_rejects(catalogue: Catalogue) -> None:
     output = catalogue.ingest("image,split,neckline\na.jpg,train,\nb.jpg,test,\n")
     assert set(rejects(output)) == {2, 3}
-    with pytest.raises(InputError, match="2 of 2 rows rejected.*no row has a label"):
+    with pytest.raises(InputError, match=r"2 of 2 rows rejected.*no row has a label"):
         _judge("catalogue.csv", str(output), 0.5)
 
 

@@ -99,5 +99,6 @@ def test_results_hold_every_key_of_the_contract(tmp_path: Path) -> None:
     results = json.loads(json.dumps(evaluate(embeddings(tmp_path / "e.parquet"), system="s", dataset="d")))
     assert set(results) == {"format", "dataset", "protocol", "system", "split", "attributes", "overall"}
     keys = {"map", "map_at_100", "recall_at_100", "random_map", "queries", "candidates"}
+    keys |= {"map_at_100_of_relevant", "map_interval"}  # beside the contract's
     assert set(results["overall"]) == keys
     assert all(set(values) == keys for values in results["attributes"].values())

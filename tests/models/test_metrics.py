@@ -7,13 +7,18 @@ import pytest
 
 from models.metrics import (
     Rows,
-    average_precision,
+    descending,
+    from_ranks,
     labelled,
     measure,
     one_query_a_class,
     random_average_precision,
-    recall,
 )
+
+
+def average_precision(ranked: np.ndarray) -> np.ndarray:
+    """AP of bool (q, c) in ranked order."""
+    return from_ranks(np.nonzero(ranked)[1] + 1, ranked.sum(axis=1), ranked.shape[1]).average_precision
 
 
 def rows(vectors: list[list[float]], labels: list[list[int]], prefix: str = "c") -> Rows:
@@ -36,7 +41,20 @@ def test_average_precision_by_hand(ranked: list[int], expected: float) -> None:
 
 
 def test_recall_divides_by_all_relevant() -> None:
-    assert recall(np.array([[1, 0, 1, 1]], bool), k=2)[0] == pytest.approx(1 / 3)
+    assert from_ranks(np.array([1, 3, 4]), np.array([3]), 4, k=2).recall_at_k[0] == pytest.approx(1 / 3)
+
+
+def test_several_queries_at_once_and_both_normalisations() -> None:
+    got = from_ranks(np.array([1, 3, 2]), np.array([2, 0, 1]), 4, k=2)
+    assert got.average_precision.tolist() == pytest.approx([(1 + 2 / 3) / 2, 0, 1 / 2])
+    assert got.average_precision_at_k.tolist() == pytest.approx([1, 0, 1 / 2])  # by the one hit within two
+    assert got.average_precision_at_k_of_relevant.tolist() == pytest.approx([1 / 2, 0, 1 / 2])  # by min(2, 2), min(1, 2)
+
+
+def test_keys_grow_as_scores_fall() -> None:
+    scores = np.float32([np.inf, 3.5, 1e-30, 0.0, -1e-30, -2, -np.inf])
+    assert (np.diff(descending(scores).astype(object)) > 0).all()
+    assert descending(np.float32([-0.0])) == descending(np.float32([0.0]))
 
 
 @pytest.mark.parametrize(("n", "relevant"), [(1, 1), (4, 1), (5, 2), (6, 6), (6, 3)])
