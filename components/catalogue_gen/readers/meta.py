@@ -28,6 +28,8 @@ def read_meta(path: str, dataset: str = "") -> Taxonomy | None:
             return None
         with FileSystems.open(path) as file:
             found = json.loads(file.read().decode("utf-8-sig"))
+        if not isinstance(found, dict):
+            raise ValueError("not an object with keys")
         if dataset not in found and "ATTRIBUTES" not in found:
             raise ValueError(f'the folder is called "{dataset}", and it knows only {", ".join(found)}')
         found = found.get(dataset, found)
