@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--protocol", choices=("attribute", "pair"), default="attribute")
     evaluate.add_argument("--split", default="test")
     evaluate.add_argument("--system", default="", help="name in the results (default: the file's)")
+    evaluate.add_argument("--compare", type=Path, metavar="OTHER", help="is OTHER better, on the same queries?")
     evaluate.add_argument("-o", "--output", type=Path, help="write results.json here")
 
     results = verbs.add_parser("results", help="tables of a run's results")

@@ -8,6 +8,7 @@ from typing import Any
 from tabulate import tabulate
 
 from components.errors import InputError
+from models.intervals import Comparison
 
 FORMATS = ("text", "markdown", "csv", "json")
 _HEADER = ("attribute", "MAP@all", "MAP@100", "Recall@100", "random MAP", "queries", "candidates")
@@ -41,7 +42,18 @@ def render(found: Sequence[dict[str, Any]], style: str) -> str:
 
 def title(results: dict[str, Any]) -> str:
     """What a table is of."""
-    return f'{results["system"]} on {results["dataset"]}, split {results["split"]}, protocol "{results["protocol"]}", percent'
+    what = f'{results["system"]} on {results["dataset"]}, split {results["split"]}, protocol "{results["protocol"]}", percent'
+    between = results["overall"].get("map_interval")  # files of other makers may lack it
+    return f"{what}; overall MAP@all within {100 * between[0]:.2f} to {100 * between[1]:.2f} (95 %)" if between else what
+
+
+def differences(found: dict[str, Comparison]) -> str:
+    """A table of paired comparisons, in percent points."""
+    head = ("attribute", "difference", "low", "high", "p")
+    rows = [
+        [name, *(f"{100 * v:+.2f}" for v in (one.difference, one.low, one.high)), f"{one.p:.3f}"] for name, one in found.items()
+    ]
+    return tabulate(rows, head, tablefmt="simple", disable_numparse=True, colalign=("left", *["right"] * 4))
 
 
 def _row(name: str, values: dict[str, Any]) -> list[str]:

@@ -110,7 +110,7 @@ def _ask_once(arguments: argparse.Namespace, config: Config) -> int:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Exact metrics of any Embeddings Parquet."""
-    from components.retrieval_evaluator import measure
+    from components.retrieval_evaluator import measure, paired
     from pipeline import results
 
     name = arguments.system or arguments.embeddings.stem
@@ -119,6 +119,11 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if arguments.output:
         arguments.output.write_text(json.dumps(found, ensure_ascii=False, indent=1), encoding="utf-8")
     print(f"{results.title(found)}\n\n{results.table(found)}")
+    if arguments.compare:
+        pair = (arguments.embeddings, arguments.compare)
+        differences = paired.compare_embeddings(*pair, arguments.split, arguments.protocol)
+        print(f"\nMAP@all of {pair[1]} less that of {pair[0]}, percent points, 95 % interval\n")
+        print(results.differences(differences))
 
 
 def results(arguments: argparse.Namespace) -> None:
