@@ -167,6 +167,7 @@ def test_labels_without_their_photos_are_one_reject_and_the_other_splits_stay(tm
     ({"meta.json": META.replace('"neck": 2', '"neck": 0')}, '"neck" has 0 classes'),
     ({"meta.json": META.replace('"neck": 2', '"neck": "2"')}, '"neck" has 2 classes; expected 1 to'),
     ({"meta.json": META.replace("neck", "a/b")}, "no / in it"),
+    ({"meta.json": META.replace("neck", "\\ud800")}, "surrogates not allowed"),
 ])  # fmt: skip
 def test_a_folder_that_is_not_asens_is_one_line(tmp_path: Path, files: dict[str, str | None], words: str) -> None:
     left = {name: text for name, text in {**ASEN, **files}.items() if text is not None}

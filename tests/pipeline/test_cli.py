@@ -31,6 +31,8 @@ def test_help_of_every_verb_loads_nothing_heavy(verb: str) -> None:
     (["run", "--catalogue", "nowhere.csv"], "cannot be opened"),
     (["run", "--catalogue", "empty.csv"], "is empty"),
     (["run", "--catalogue", "empty.csv", "--set", "training.epoch=1"], 'did you mean "epochs"?'),
+    (["run", "--catalogue", ".", "--set", "data.format=asen"], "holds no filenames_train.txt"),
+    (["run", "--catalogue", ".", "--set", "data.format=deepfashion"], "holds no list_attr_img.txt"),
     (["run", "--config", "nowhere.yaml"], "no such file"),
     (["run", "--catalogue", "empty.csv", "--system", "m3nett"], 'did you mean "m3net"?'),
     (["run", "--catalogue", "empty.csv", "--set", "evaluation.min_map=50.0"], "not a percentage"),

@@ -28,6 +28,8 @@ def test_the_shipped_configuration_loads_and_can_be_overridden() -> None:
     ("model: {system: m3nett}", 'no system "m3nett"; did you mean "m3net"?'),
     ("model: {backbone: vgg}", 'no backbone "vgg"; there are: small'),
     ("evaluation: {min_map: 50}", "a fraction in [0, 1], not a percentage; got 50"),
+    ("data: {format: asenn}", 'no format "asenn"; did you mean "asen"?'),
+    ("data: {labels_only: 1}", "data.labels_only is a bool"),
     ("evaluation: {protocol: x}", 'no protocol "x"; there are: attribute, pair'),
     ("index: {splits: [tset]}", 'no split "tset"; did you mean "test"?'),
     ("index: {splits: []}", "name at least one split"),

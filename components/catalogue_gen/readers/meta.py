@@ -34,7 +34,9 @@ def read_meta(path: str, dataset: str = "") -> Taxonomy | None:
             raise ValueError(f'the folder is called "{dataset}", and it knows only {", ".join(found)}')
         found = found.get(dataset, found)
         values = found.get("ATTRIBUTES_VALUES", {})
-        return Taxonomy(tuple(_attribute(name, found["ATTRIBUTES_NUM"], values) for name in found["ATTRIBUTES"]))
+        taxonomy = Taxonomy(tuple(_attribute(name, found["ATTRIBUTES_NUM"], values) for name in found["ATTRIBUTES"]))
+        taxonomy.to_json().encode()  # JSON can spell half a surrogate pair, which no file can hold
+        return taxonomy
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         one_line = " ".join(str(error).split())
         reason = one_line if type(error) is ValueError else f"{type(error).__name__} {one_line}"
