@@ -37,6 +37,10 @@ _FROM_ONE = {
 }
 
 
+_RUNNERS = ("DirectRunner", "FlinkRunner", "SparkRunner", "DataflowRunner", "PortableRunner")
+_DASK = "loses data without a word: it computes the last collection alone; use DirectRunner or FlinkRunner"
+
+
 def broken(config: Any) -> Iterator[str]:
     """One line for every value of the configuration that cannot be used: its key, the value, and what it may be."""
     for part in dataclasses.fields(config):
@@ -48,6 +52,8 @@ def broken(config: Any) -> Iterator[str]:
 
 
 def _reason(key: str, value: Any) -> str:
+    if key == "beam.args":
+        return _runner(value)
     if key in _NAMES:
         wrong = [one for one in (value if isinstance(value, tuple) else (value,)) if one not in _NAMES[key]]
         kind = key.split(".")[1].rstrip("s")
@@ -61,3 +67,11 @@ def _reason(key: str, value: Any) -> str:
     if key in _FROM_ONE and value < 1:
         return f"at least 1; got {value:g}"
     return f"not negative; got {value:g}" if value < 0 else ""
+
+
+def _runner(args: tuple[str, ...]) -> str:
+    names = [one.partition("=")[2] for one in args if one.startswith("--runner=")]
+    if names and "dask" in names[-1].lower():
+        return f"{names[-1]} {_DASK}"
+    known = {name.lower() for name in _RUNNERS}
+    return unknown("runner", names[-1], _RUNNERS) if names and names[-1].lower() not in known else ""

@@ -32,6 +32,8 @@ def test_the_shipped_configuration_loads_and_can_be_overridden() -> None:
     ("data: {labels_only: 1}", "data.labels_only is a bool"),
     ("evaluation: {protocol: x}", 'no protocol "x"; there are: attribute, pair'),
     ("index: {splits: [tset]}", 'no split "tset"; did you mean "test"?'),
+    ("beam: {args: [--runner=DaskRunner]}", "DaskRunner loses data without a word"),
+    ("beam: {args: [--runner=FlinkRuner]}", 'no runner "FlinkRuner"; did you mean "FlinkRunner"?'),
     ("index: {splits: []}", "name at least one split"),
     ("[", "not YAML"),
     ("- a", "expected parts"),
