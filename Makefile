@@ -1,5 +1,5 @@
 # The two commands of the README: `make run` and `make test`. Both set up what they need.
-.PHONY: run test quick setup lint lock
+.PHONY: run test quick test-cluster setup lint lock
 
 CATALOGUE ?=
 OUTPUT ?= runs/sample
@@ -17,6 +17,10 @@ test:  ## set up, then every check and every test
 quick:  ## a minute's worth of tests
 	@sh .ci/setup dev
 	$(BIN)/python -m pytest -m "not slow"
+
+test-cluster:  ## ingestion, embedding and evaluation on a real Flink on loopback; needs Java 17 and Maven, downloads 400 MB
+	@sh .ci/setup dev
+	M3NET_CLUSTER=1 $(BIN)/python -m pytest tests/cluster
 
 lint:  ## style, types and the import rule
 	$(BIN)/ruff check .
