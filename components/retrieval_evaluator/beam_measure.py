@@ -20,6 +20,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+from apache_beam.transforms.window import GlobalWindows
+from apache_beam.utils.windowed_value import WindowedValue
 
 from components.errors import InputError
 from components.retrieval_evaluator.measure import COLUMNS, Measured, attribute_rows, to_rows
@@ -27,8 +29,9 @@ from models.metrics import QueryMetrics, Rows, descending, from_ranks, one_query
 
 QUERY, CANDIDATE = "query", "candidate"
 METRICS = tuple(field.name for field in fields(QueryMetrics))
-_QUERIES = 256  # a block; with a block of candidates it makes 2 million scores, 16 MB as sortable keys
-_CANDIDATES = 8192
+_QUERIES = 64  # a block; with a block of candidates it makes 4 million scores, 32 MB in float64
+# A block's candidates: every block reads the keys of all queries, so a few large ones read less than many small ones.
+_CANDIDATES, _NUMBERS = 65_536, 16_000_000  # rows, or as many as make 64 MB of vectors
 
 
 class Block(NamedTuple):
@@ -57,16 +60,30 @@ class ToBlocks(beam.DoFn):
     def __init__(self, split: str, protocol: str) -> None:
         self.split, self.protocol = split, protocol
 
+    def start_bundle(self) -> None:
+        """Candidates wait for others of their attribute: a file's row groups are smaller than a good block."""
+        self.waiting: dict[str, list[Rows]] = {}
+
     def process(self, table: pa.Table) -> Iterator[Any]:
         """Rows of other splits or without a label of the attribute are left out."""
         for attribute, found in attribute_rows(table.filter(pc.field("split") == self.split)).items():
-            for rows in _cut(to_rows(found, CANDIDATE), _CANDIDATES):
-                ties = tie_keys(rows.ids)
-                order = np.argsort(ties, kind="stable")
-                yield attribute, Block(rows.take(order), ties[order], "")
             queries = to_rows(found, QUERY)
             for rows in _cut(one_query_a_class(queries) if self.protocol == "pair" else queries, _QUERIES):
                 yield beam.pvalue.TaggedOutput(QUERY, (attribute, Block(rows, tie_keys(rows.ids), _name(rows))))
+            waiting = self.waiting.setdefault(attribute, [])
+            candidates = to_rows(found, CANDIDATE)
+            most = max(1, min(_CANDIDATES, _NUMBERS // max(1, candidates.vectors.shape[1])))
+            for rows in _cut(candidates, most):
+                if sum(len(part.ids) for part in waiting) + len(rows.ids) > most:
+                    yield attribute, _gallery(waiting)
+                    waiting.clear()
+                waiting.append(rows)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        """What is still waiting."""
+        for attribute, waiting in self.waiting.items():
+            if waiting:
+                yield GlobalWindows.windowed_value((attribute, _gallery(waiting)))
 
 
 class FindRelevant(beam.DoFn):
@@ -188,6 +205,17 @@ def _above(block: Block, keys: Keys, gallery: Block) -> np.ndarray:
     ends = np.concatenate([[0], np.cumsum(keys.counts)])
     places = [np.searchsorted(row, wanted[start:end]) for row, (start, end) in zip(shard, pairwise(ends), strict=True)]
     return np.concatenate(places)
+
+
+def _gallery(parts: list[Rows]) -> Block:
+    """One block of several; a part's labels are as wide as the classes it shows."""
+    classes = max(part.labels.shape[1] for part in parts)
+    labels = [np.pad(part.labels, ((0, 0), (0, classes - part.labels.shape[1]))) for part in parts]
+    ids = [one for part in parts for one in part.ids]
+    ties = tie_keys(ids)
+    order = np.argsort(ties, kind="stable")
+    rows = Rows(ids, np.concatenate([part.vectors for part in parts]), np.concatenate(labels))
+    return Block(rows.take(order), ties[order], "")
 
 
 def _cut(rows: Rows, size: int) -> Iterator[Rows]:
