@@ -91,6 +91,7 @@ def test_rows_are_those_of_the_contract_and_vectors_the_models(sample: Sample, t
         np.testing.assert_allclose(row["vector"], expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_several_processes_write_the_same_files(sample: Sample, tmp_path: Path) -> None:
     one = sample.embed(tmp_path / "one", photos=32)
     two = sample.embed(
