@@ -31,6 +31,8 @@ class DataConfig:
     max_reject_share: float = 0.1  # of all rows; above, the run stops
     long_side: int = 256  # pixels of a stored photo
     shards: int = 1  # files a split
+    near_duplicates: str = "report"  # those in two splits by their rows; "reject" refuses the later ones, "off" looks for none
+    near_duplicate_bits: int = 6  # of 128, in which their hashes may differ; 0 to 32
 
 
 @dataclass(frozen=True)

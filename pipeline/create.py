@@ -42,7 +42,14 @@ def create_pipeline(
     data = config.data
     sizes = (data.long_side, data.shards, data.max_reject_share)
     examples = CatalogueGen(
-        data.catalogue, version, data.taxonomy, *sizes, data_format=data.format, labels_only=data.labels_only
+        data.catalogue,
+        version,
+        data.taxonomy,
+        *sizes,
+        data_format=data.format,
+        labels_only=data.labels_only,
+        near_duplicates=data.near_duplicates,
+        near_duplicate_bits=data.near_duplicate_bits,
     )
     labels = _validated(config, examples.outputs["labels"], stock_resolvers)
     if data.labels_only:

@@ -15,6 +15,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "evaluation.protocol": ("attribute", "pair"),
     "index.splits": ("train", "valid", "test"),
     "data.format": tuple(FORMATS),
+    "data.near_duplicates": ("report", "reject", "off"),
 }
 _FRACTIONS = {
     "data.max_reject_share",
@@ -64,6 +65,8 @@ def _reason(key: str, value: Any) -> str:
         return f"{value} is not finite"
     if key in _FRACTIONS and not 0 <= value <= 1:
         return f"a fraction in [0, 1], not a percentage; got {value:g}"
+    if key == "data.near_duplicate_bits" and value > 32:
+        return f"0 to 32, of 128; got {value}"
     if key in _FROM_ONE and value < 1:
         return f"at least 1; got {value:g}"
     return f"not negative; got {value:g}" if value < 0 else ""

@@ -19,6 +19,8 @@ class CatalogueGenSpec(component_spec.ComponentSpec):
         "max_reject_share": component_spec.ExecutionParameter(type=float),
         "format": component_spec.ExecutionParameter(type=str),
         "labels_only": component_spec.ExecutionParameter(type=int),
+        "near_duplicates": component_spec.ExecutionParameter(type=str),
+        "near_duplicate_bits": component_spec.ExecutionParameter(type=int),
     }
     INPUTS: dict[str, component_spec.ChannelParameter] = {}  # noqa: RUF012
     OUTPUTS = {  # noqa: RUF012
@@ -46,11 +48,17 @@ class CatalogueGen(base_beam_component.BaseBeamComponent):
         max_reject_share: float = 0.1,
         data_format: str = "catalogue",
         labels_only: bool = False,
+        near_duplicates: str = "report",
+        near_duplicate_bits: int = 6,
     ) -> None:
         if not 0.0 <= max_reject_share <= 1.0:
             raise ValueError(f"max_reject_share is a fraction in [0, 1]; got {max_reject_share}")
         if long_side < 1 or shards < 1:
             raise ValueError(f"long_side (pixels) and shards are at least 1; got {long_side} and {shards}")
+        if near_duplicates not in ("report", "reject", "off") or not 0 <= near_duplicate_bits <= 32:
+            raise ValueError(
+                f'near_duplicates is "report", "reject" or "off", within 0 to 32 bits; got {near_duplicates!r}, {near_duplicate_bits}'
+            )
         spec = CatalogueGenSpec(
             catalogue=catalogue,
             version=version,
@@ -60,6 +68,8 @@ class CatalogueGen(base_beam_component.BaseBeamComponent):
             max_reject_share=float(max_reject_share),
             format=data_format,
             labels_only=int(labels_only),
+            near_duplicates=near_duplicates,
+            near_duplicate_bits=near_duplicate_bits,
             examples=types.Channel(type=standard_artifacts.Examples),
             labels=types.Channel(type=standard_artifacts.Examples),
         )

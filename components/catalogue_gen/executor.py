@@ -1,5 +1,6 @@
 """Runs ingestion and judges its counts: too many rejects, or nothing to train or test on, stops with one line."""
 
+import hashlib
 import json
 import sys
 from collections.abc import Sequence
@@ -10,9 +11,11 @@ from apache_beam.io.filesystems import FileSystems
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
-from components.catalogue_gen.ingest import REJECTED, ingest
+from components.catalogue_gen.chunks import is_finished
+from components.catalogue_gen.ingest import Near, Photos, ingest
 from components.catalogue_gen.readers.reader import reader_of
 from components.catalogue_gen.rows import SPLITS
+from components.catalogue_gen.shards import REJECTED, Folders
 from components.errors import InputError
 from models.taxonomy import Taxonomy
 
@@ -27,18 +30,52 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         catalogue, labels_only = exec_properties["catalogue"], bool(exec_properties["labels_only"])
         columns = reader_of(exec_properties["format"]).columns(catalogue)
         given = _given(exec_properties["taxonomy"], columns)
-        uris: list[str] = []
-        for key in ("examples", "labels"):
-            artifact = artifact_utils.get_single_instance(output_dict[key])
-            artifact.split_names = artifact_utils.encode_split_names(list(SPLITS))
-            uris.append(artifact.uri)
+        examples, labels = (_split(output_dict[key]) for key in ("examples", "labels"))
+        photos = Photos(exec_properties["long_side"], labels_only, exec_properties["version"])
+        folders = Folders(examples, labels, staging(examples, catalogue, photos), exec_properties["shards"])
+        near = Near(exec_properties["near_duplicates"], exec_properties["near_duplicate_bits"])
         with self._make_beam_pipeline() as pipeline:
-            sizes = (exec_properties["long_side"], exec_properties["shards"])
-            ingest(pipeline, catalogue, uris[0], uris[1], given, *sizes, exec_properties["format"], labels_only)
-        _judge(catalogue, uris[0], exec_properties["max_reject_share"], () if labels_only else ("train", "test"))
-        if left_out := [name for name in columns if name not in Taxonomy.load(Path(uris[0])).names]:
+            found = ingest(pipeline, catalogue, folders, given, exec_properties["format"], photos, near)
+            if before := sum(map(is_finished, found.chunks)):
+                print(f"  {before} of {len(found.chunks)} chunks were finished by a run that was stopped", file=sys.stderr)
+        _say(examples)
+        _judge(catalogue, examples, exec_properties["max_reject_share"], () if labels_only else ("train", "test"))
+        FileSystems.delete([folders.staging])
+        if left_out := [name for name in columns if name not in Taxonomy.load(Path(examples)).names]:
             why = "the given taxonomy does not name them" if given else "no photo has a label there"
             print(f"  columns left out, {why}: {', '.join(left_out)}", file=sys.stderr)
+
+
+def _split(artifacts: list[Any]) -> str:
+    """The folder of an output, which is told of its splits."""
+    artifact = artifact_utils.get_single_instance(artifacts)
+    artifact.split_names = artifact_utils.encode_split_names(list(SPLITS))
+    return str(artifact.uri)
+
+
+def staging(examples: str, catalogue: str, photos: Photos) -> str:
+    """The folder in which chunks wait: where `examples` is <component>/examples/<execution>, <component>/staging/<key>.
+
+    TFX gives every execution a new output folder, so what a killed one left there would never be found.
+    """
+    key = hashlib.blake2b(f"{catalogue}\n{photos}".encode(), digest_size=12).hexdigest()
+    return f"{examples.rstrip('/').rsplit('/', 2)[0]}/staging/{key}"
+
+
+def _say(examples: str) -> None:
+    """The balance: what went in is what came out. And near-duplicates, if there are any."""
+    with FileSystems.open(f"{examples}/counts.json") as file:
+        counts: dict[str, int] = json.loads(file.read())
+    kinds = " + ".join(f"{counts.get(kind, 0):,} {kind}" for kind in (*SPLITS, REJECTED))
+    print(f"  {sum(counts.values()):,} rows = {kinds}", file=sys.stderr)
+    pairs = straddling = 0
+    for found in FileSystems.match([f"{examples}/near_duplicates/*.jsonl"])[0].metadata_list:
+        with FileSystems.open(found.path) as file:
+            for line in file:
+                pairs, straddling = pairs + 1, straddling + (len({*json.loads(line)["splits"]} - {REJECTED}) > 1)
+    if pairs:
+        where = f"{examples}/near_duplicates"
+        print(f"  {pairs:,} pairs of near-duplicates, {straddling:,} across splits: {where}", file=sys.stderr)
 
 
 def _given(path: str, columns: list[str]) -> Taxonomy | None:

@@ -25,17 +25,26 @@ def normalise(data: bytes, long_side: int = LONG_SIDE) -> bytes:
 
     Transparency is laid over white. Raises: PhotoError for anything that is not one whole photo of a fair size.
     """
+    return encoded(decoded(data, long_side))
+
+
+def decoded(data: bytes, long_side: int = LONG_SIDE) -> Image.Image:
+    """The photo that `normalise` encodes. Raises: as `normalise`."""
     try:
-        photo = _open(data, long_side)
-        photo = _rgb(ImageOps.exif_transpose(photo))
+        photo = _rgb(ImageOps.exif_transpose(_open(data, long_side)))
         if max(photo.size) > long_side:
             photo.thumbnail((long_side, long_side), Image.Resampling.LANCZOS)
-        out = io.BytesIO()
-        photo.save(out, "JPEG", quality=_QUALITY, subsampling=0)  # full chroma: colour is an attribute
+        return photo
     except PhotoError:
         raise
     except Exception as error:  # Pillow's decoders raise whatever a corrupt file makes them trip over
         raise PhotoError(f"corrupt image: {error}") from None
+
+
+def encoded(photo: Image.Image) -> bytes:
+    """`photo` as a JPEG."""
+    out = io.BytesIO()
+    photo.save(out, "JPEG", quality=_QUALITY, subsampling=0)  # full chroma: colour is an attribute
     return out.getvalue()
 
 

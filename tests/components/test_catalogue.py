@@ -14,8 +14,9 @@ from components.catalogue_gen.executor import _judge
 from components.catalogue_gen.ingest import ingest
 from components.catalogue_gen.photo import PhotoError, normalise
 from components.catalogue_gen.readers.catalogue import CatalogueReader, read_header
-from components.catalogue_gen.rows import Record, Reject
-from components.catalogue_gen.splits import assign
+from components.catalogue_gen.rows import SPLITS, Record, Reject
+from components.catalogue_gen.shards import Folders
+from components.catalogue_gen.splits import MEMBER, NEAR, code, decide, key, role
 from components.errors import InputError
 from models.taxonomy import Attribute, Taxonomy
 
@@ -49,7 +50,7 @@ class Catalogue:
     def ingest(self, text: str, taxonomy: Taxonomy | None = None) -> Path:
         path, output = self.write(text), self.folder / "examples"
         with beam.Pipeline() as pipeline:
-            ingest(pipeline, path, str(output), str(self.folder / "labels"), taxonomy, 256, 1)
+            ingest(pipeline, path, Folders(str(output), str(self.folder / "labels"), str(self.folder / "staging"), 1), taxonomy)
         return output
 
 
@@ -179,16 +180,56 @@ def test_too_many_rejects_stop_the_run_and_are_quoted(catalogue: Catalogue) -> N
         _judge("catalogue.csv", str(output), 0.3)
 
 
+def members(*rows: tuple[str, str]) -> np.ndarray:
+    """Rows of (group, given split), none of them near-duplicates."""
+    records = [Record(i + 2, "", f"id{i}", group, split, "", {}) for i, (group, split) in enumerate(rows)]
+    found = [(key(record), key(record), i, record.row, code(record.split)) for i, record in enumerate(records)]
+    return np.array(found, MEMBER)
+
+
+def splits(rows: np.ndarray, reject_near: bool = False) -> list[str]:
+    """Per row, where it goes, or "rejected"."""
+    return ["rejected" if why else SPLITS[split - 1] for _, split, why, _ in sorted(decide(rows, reject_near))]
+
+
 def test_splits_are_drawn_by_group_and_do_not_change() -> None:
-    records = [Record(i, "", f"id{i}", f"g{i % 2000}", "", "", {}) for i in range(4000)]
-    drawn = [assign(record) for record in records]
-    assert all(drawn[i].split == drawn[i + 2000].split for i in range(2000))
-    shares = {split: sum(r.split == split for r in drawn) / 4000 for split in ("train", "valid", "test")}
+    rows = members(*((f"g{i % 2000}", "") for i in range(4000)))
+    drawn = splits(rows)
+    assert drawn[:2000] == drawn[2000:]
+    shares = {split: drawn.count(split) / 4000 for split in SPLITS}
     assert shares == pytest.approx({"train": 0.65, "valid": 0.10, "test": 0.25}, abs=0.03)
-    asked = [r.role == "query" for r in drawn if r.split != "train"]
-    assert np.mean(asked) == pytest.approx(0.2, abs=0.04)
-    assert assign(records[0]) == drawn[0]
-    assert assign(records[0]._replace(split="valid", role="query"))[4:6] == ("valid", "query")
+    assert splits(rows[::-1]) == drawn
+    assert splits(members(("g3", ""))) == [drawn[3]]  # whoever else is there
+
+
+def test_roles_are_drawn_by_id_and_a_given_one_stays() -> None:
+    drawn = [role(Record(0, "", f"id{i}", "", "", "", {}), "test") for i in range(4000)]
+    assert drawn.count("query") / 4000 == pytest.approx(0.2, abs=0.03)
+    assert set(drawn) == {"query", "candidate"}
+    assert role(Record(0, "", "a", "", "", "query", {}), "valid") == "query"
+    assert role(Record(0, "", "a", "", "", "query", {}), "train") == ""
+
+
+def test_a_group_follows_its_first_row_with_a_split() -> None:
+    assert splits(members(("g", ""), ("g", "test"), ("g", "train"), ("g", ""))) == ["test", "test", "rejected", "test"]
+
+
+def test_near_duplicates_follow_what_is_given_or_their_first() -> None:
+    rows = members(("a", ""), ("b", ""), ("c", "valid"), ("d", ""))
+    rows["root"][[0, 1, 2]] = rows["root"][0]
+    assert splits(rows)[:3] == ["valid"] * 3
+    apart = [i for i in range(50) if splits(members((f"n{i}", ""))) != splits(members(("a", "")))]
+    far = members(("a", ""), (f"n{apart[0]}", ""))
+    far["root"] = far["root"][0]
+    assert splits(far) == splits(members(("a", ""))) * 2
+
+
+def test_given_splits_of_near_duplicates_stay_unless_asked_for() -> None:
+    rows = members(("a", "train"), ("b", "test"), ("c", "train"), ("b", ""))
+    rows["root"] = rows["root"][0]
+    assert splits(rows) == ["train", "test", "train", "test"]
+    assert splits(rows, reject_near=True) == ["train", "rejected", "train", "rejected"]
+    assert sorted(decide(rows, True))[1][2:] == (NEAR, 2)  # because of row 2
 
 
 def test_a_reject_names_file_row_and_reason(catalogue: Catalogue) -> None:

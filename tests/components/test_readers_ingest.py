@@ -9,9 +9,10 @@ import pytest
 import tensorflow as tf
 from pyarrow import dataset
 
-from components.catalogue_gen.ingest import ingest
+from components.catalogue_gen.ingest import Photos, ingest
 from components.catalogue_gen.readers.reader import FORMATS, reader_of
 from components.catalogue_gen.rows import Record
+from components.catalogue_gen.shards import Folders
 from models.taxonomy import Taxonomy
 from pipeline.fingerprint import fingerprint
 from tests.components.layouts import LAYOUTS, draw, path_of, write
@@ -20,7 +21,8 @@ from tests.components.test_readers import LISTS, PUBLISHED, public
 
 def ingested(path: str, output: Path, data_format: str, labels_only: bool = False) -> Path:
     with beam.Pipeline() as pipeline:
-        ingest(pipeline, path, f"{output}/examples", f"{output}/labels", None, 256, 1, data_format, labels_only)
+        folders = Folders(f"{output}/examples", f"{output}/labels", f"{output}/staging", 1)
+        ingest(pipeline, path, folders, None, data_format, Photos(labels_only=labels_only))
     return output / "examples"
 
 

@@ -1,0 +1,162 @@
+"""The end of ingestion: the rows of some chunks, each with its verdict, become a shard of Examples, labels, items and rejects."""
+
+import contextlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import IO, Any, NamedTuple
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from apache_beam.io.filesystems import FileSystems
+
+from components.catalogue_gen.chunks import Chunk, Row, Staged, aside, photos_of, rows_of
+from components.catalogue_gen.labels import LabelError, encode
+from components.catalogue_gen.meeting import within
+from components.catalogue_gen.records import example, framed
+from components.catalogue_gen.rows import SPLITS, Record, Reject
+from components.catalogue_gen.splits import GROUP, VERDICT, role
+from models.taxonomy import Taxonomy
+
+REJECTED = "rejected"
+SIDES = "sides"  # of near-duplicates
+ITEM_COLUMNS = pa.schema([(name, pa.string()) for name in ("id", "image", "split", "role")])
+FIRST = np.dtype([("place", "<i8"), ("row", "<i8")])  # a row whose id the row numbered `row` has taken
+
+
+class Folders(NamedTuple):
+    """Where ingestion writes, in `shards` files a split.
+
+    examples: gets Split-*/, taxonomy.json, items/, rejects/, near_duplicates/ and counts.json.
+    labels: gets Split-*/ with the labels alone, for statistics.
+    staging: what is under way, on the same filesystem; a later run that gets the same folder takes over what is finished.
+    """
+
+    examples: str
+    labels: str
+    staging: str
+    shards: int
+
+    def prepare(self) -> None:
+        """Makes the folders: a file is renamed into one that is there."""
+        for kind in (*SPLITS, *(f"labels-{split}" for split in SPLITS), "items", "rejects"):
+            folder = self.path(kind, 0).rpartition("/")[0]
+            if not FileSystems.exists(folder):
+                FileSystems.mkdirs(folder)
+
+    def path(self, kind: str, number: int, ending: str = "") -> str:
+        """Of the `number`-th file of "train", "labels-train", "items" or "rejects"."""
+        of = f"-{number:05}-of-{self.shards:05}{ending}"
+        if kind in ("items", "rejects"):
+            return f"{self.examples}/{kind}/{kind}{of}"
+        folder, split = (self.labels, kind.removeprefix("labels-")) if kind.startswith("labels-") else (self.examples, kind)
+        return f"{folder}/Split-{split}/data_tfrecord{of}"
+
+
+class WriteShard(beam.DoFn):
+    """(number, its chunks and verdicts) to the files of a shard. Photos are read chunk by chunk."""
+
+    def __init__(self, taxonomy: Taxonomy | None, folders: Folders, labels_only: bool) -> None:
+        self.taxonomy, self.folders, self.labels_only = taxonomy, folders, labels_only
+
+    def process(self, shard: tuple[int, dict[str, Any]], taken: np.ndarray, paired: np.ndarray) -> Iterator[Any]:
+        """Yields the counts by split and "rejected"; and (place, (id, split)) of each row in `paired` as tagged output."""
+        number, found = shard
+        counts: Counter[str] = Counter()
+        with self._files(number) as files:
+            verdicts = _by_chunk(found["verdicts"])
+            for chunk in sorted(found["chunks"]):
+                firsts = dict(within(taken, chunk.start, chunk.rows).tolist())
+                sides = set(within(paired, chunk.start, chunk.rows)["place"].tolist())
+                for place, id, kind in self._write(chunk, verdicts.get(chunk.number, []), firsts, files):
+                    counts[kind] += 1
+                    if place in sides:
+                        yield beam.pvalue.TaggedOutput(SIDES, (place, (id, kind)))
+        yield dict(counts)
+
+    @contextlib.contextmanager
+    def _files(self, number: int) -> Iterator[dict[str, Any]]:
+        with contextlib.ExitStack() as stack:
+
+            def opened(kind: str, ending: str = "") -> IO[bytes]:
+                return stack.enter_context(aside(self.folders.path(kind, number, ending), self.folders.staging))
+
+            files: dict[str, Any] = {kind: opened(kind) for split in SPLITS for kind in (split, f"labels-{split}")}
+            files["rejects"] = opened("rejects", ".jsonl")
+            files["items"] = stack.enter_context(pq.ParquetWriter(opened("items", ".parquet"), ITEM_COLUMNS))
+            yield files
+
+    def _write(
+        self, chunk: Chunk, packed: list[bytes], taken: dict[int, int], files: dict[str, Any]
+    ) -> Iterator[tuple[int, str, str]]:
+        """Yields (place, id, split or "rejected") of every row: none is passed over."""
+        rows = rows_of(chunk)
+        verdicts = {place: (split, *why) for place, split, *why in np.frombuffer(b"".join(packed), VERDICT).tolist()}
+        photos = [Staged(None, None, None)] * len(rows) if self.labels_only else photos_of(chunk)
+        items = []
+        for place, (row, staged) in enumerate(zip(rows, photos, strict=True), chunk.start):
+            done = self._row(row, staged, verdicts.get(place), taken.get(place), files)
+            if isinstance(done, Reject):
+                files["rejects"].write(f"{json.dumps(done._asdict(), ensure_ascii=False)}\n".encode())
+                yield place, row.id if isinstance(row, Record) else "", REJECTED
+            else:
+                items.append(done)
+                yield place, done["id"], done["split"]
+        files["items"].write_table(pa.Table.from_pylist(items, ITEM_COLUMNS))
+
+    def _row(
+        self, row: Row, staged: Staged, verdict: tuple[int, int, int] | None, first: int | None, files: dict[str, Any]
+    ) -> dict[str, str] | Reject:
+        """The item of a row whose Examples are written, or its Reject."""
+        if isinstance(row, Reject):
+            return row
+        if first is not None:
+            return _reject(row, f'id "{row.id}" stands in row {first} already; give every photo an id of its own')
+        if verdict is None:
+            raise RuntimeError(f"{row.file} row {row.row} was lost on its way to a split; nothing is published, run again")
+        split, why, leader = SPLITS[verdict[0] - 1], *verdict[1:]
+        if why:
+            what = f'group "{row.group}" is in {split} by row {leader}' if why == GROUP else _near(split, leader)
+            return _reject(row, f"{what}, here in {row.split}" if row.split else what)
+        try:
+            labels = encode(row, self.taxonomy)
+        except LabelError as error:
+            return _reject(row, str(error))
+        if staged.reason:
+            return _reject(row, f'image "{row.location}": {staged.reason}')
+        item = {"id": row.id, "image": row.location, "split": split, "role": role(row, split)}
+        files[f"labels-{split}"].write(framed(_names(row, labels)))
+        files[split].write(framed(_example(row, labels, item, staged.photo)))
+        return item
+
+
+def _near(split: str, leader: int) -> str:
+    return f"near-duplicate of photos that are in {split} by row {leader}"
+
+
+def _reject(record: Record, reason: str) -> Reject:
+    return Reject(record.file, record.row, reason)
+
+
+def _names(record: Record, labels: dict[str, list[int]]) -> bytes:
+    """By name, so that statistics are those of categories and an anomaly reads as the catalogue does. Unlabelled = absent:
+
+    TFDV counts an empty list as a value.
+    """
+    return example({name: [one.encode() for one in record.labels[name]] for name in labels if record.labels.get(name)})
+
+
+def _example(record: Record, labels: dict[str, list[int]], item: dict[str, str], photo: bytes | None) -> bytes:
+    texts = {"image/id": record.id, "image/group": record.group or record.id, "role": item["role"]}
+    features = {f"label/{name}": classes for name, classes in labels.items()}
+    return example({**features, **{k: [v.encode()] for k, v in texts.items()}, "image/encoded": [photo] if photo else []})
+
+
+def _by_chunk(found: Iterable[tuple[int, bytes]]) -> dict[int, list[bytes]]:
+    """Still packed: as Python's numbers, the verdicts of a large shard would weigh more than its photos."""
+    packed: dict[int, list[bytes]] = {}
+    for chunk, verdicts in found:
+        packed.setdefault(chunk, []).append(verdicts)
+    return packed
