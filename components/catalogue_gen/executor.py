@@ -75,7 +75,7 @@ def _say(examples: str) -> None:
                 pairs, straddling = pairs + 1, straddling + (len({*json.loads(line)["splits"]} - {REJECTED}) > 1)
     if pairs:
         where = f"{examples}/near_duplicates"
-        print(f"  {pairs:,} pairs of near-duplicates, {straddling:,} across splits: {where}", file=sys.stderr)
+        print(f"  near-duplicates: {pairs:,}, across splits: {straddling:,}; they are listed in {where}", file=sys.stderr)
 
 
 def _given(path: str, columns: list[str]) -> Taxonomy | None:
