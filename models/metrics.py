@@ -1,18 +1,22 @@
 """Exact retrieval metrics of one attribute: average precision over the whole gallery, and AP and recall at k.
 
-NumPy only, so that anyone can measure any vectors. Tie rule: scores are summed in float64 and compared as float32;
-of equal scores the candidate whose hashed id is smaller ranks first. The order of rows changes no number, and an id that
-happens to tell the class (a folder's name) helps no ranking.
+NumPy alone, so that anyone can measure any vectors. `models/ranking.py` states the rule by which candidates rank.
 """
 
-import hashlib
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 
 import numpy as np
+from threadpoolctl import threadpool_limits
+
+from models.ranking import ranks_of, similarity, tie_keys
 
 K = 100  # the depth of MAP@100 and Recall@100
-_BLOCK_SCORES = 500_000  # scores held at once: some 15 MB with their keys, whatever the gallery's size
+_BLOCK_SCORES = 131_072  # scores a core holds at once, with their keys 2 MB, unless those of `_QUERIES` queries are more
+_QUERIES = 4  # a gallery of millions is cast to float64 tile by tile once for so many
+_TILE = 512  # candidates, whose scores stay in a core's cache
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class QueryMetrics:
 
     Two normalisations of AP at k are in use: `average_precision_at_k` divides by the hits within the first k, which is
     the form behind the published MAP@100; `average_precision_at_k_of_relevant` by min(relevant, k), the usual one.
+    `random_*`: what a random order of the gallery is expected to reach, exactly.
     """
 
     average_precision: np.ndarray
@@ -53,6 +58,8 @@ class QueryMetrics:
     average_precision_at_k_of_relevant: np.ndarray
     recall_at_k: np.ndarray
     random_average_precision: np.ndarray
+    random_average_precision_at_k: np.ndarray
+    random_recall_at_k: np.ndarray
 
 
 def labelled(rows: Rows) -> Rows:
@@ -96,6 +103,8 @@ def from_ranks(ranks: np.ndarray, counts: np.ndarray, candidates: int, k: int = 
         share(top, np.minimum(counts, k)),
         share(found, counts),
         random_average_precision(counts, candidates),
+        random_average_precision_at_k(counts, candidates, k),
+        np.where(counts > 0, min(k, candidates) / max(candidates, 1), 0.0),
     )
 
 
@@ -115,64 +124,70 @@ def random_average_precision(relevant: np.ndarray, candidates: int) -> np.ndarra
     return np.where(relevant > 0, (harmonic + others * (candidates - harmonic)) / max(candidates, 1), 0.0)
 
 
-def tie_keys(ids: Sequence[str]) -> np.ndarray:
-    """uint64 (n,): of equal scores the smaller ranks first."""
-    digests = b"".join(hashlib.blake2b(one.encode(), digest_size=8).digest() for one in ids)
-    return np.frombuffer(digests, ">u8").astype(np.uint64)
+def random_average_precision_at_k(relevant: np.ndarray, candidates: int, k: int = K) -> np.ndarray:
+    """The exact expectation of AP at k, divided by the hits within k: (P H_k + (E - P) / (k - 1) * (k - H_k)) / k.
 
+    Of h hits, all orders of the first k being alike, `random_average_precision` of h among k is what is expected; its mean
+    over h holds P, the probability of any hit, and E = k R / n, the hits expected.
 
-def similarity(queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-    """Inner products, (q, L) and (c, L) to float32 (q, c).
-
-    Summed in float64, whose rounding lies 29 bits below float32's last: the order of summation, which a BLAS chooses by
-    a block's shape, shows only where a sum falls that close to the middle between two float32.
+    Args: as `random_average_precision`; where k is more than n, it is n.
     """
-    return (queries.astype(np.float64, copy=False) @ candidates.astype(np.float64, copy=False).T).astype(np.float32)
-
-
-def descending(scores: np.ndarray) -> np.ndarray:
-    """float32 to uint64 whose upper half grows as the score falls; the lower half is 0. Both zeros are one."""
-    bits = (scores + np.float32(0)).view(np.uint32)
-    # A positive float's bits grow with it and a negative one's against it: turning a positive's around, all but its
-    # sign, makes one falling order. The shift copies the sign to all bits.
-    bits ^= ~(bits.view(np.int32) >> 31).view(np.uint32) & np.uint32(0x7FFFFFFF)
-    return np.left_shift(bits, np.uint64(32), dtype=np.uint64)
+    depth = min(k, candidates)
+    steps = np.arange(depth)
+    kinds, which = np.unique(relevant, return_inverse=True)  # far fewer than queries
+    missed = np.clip((candidates - kinds[:, None] - steps) / (candidates - steps), 0, None).prod(axis=1)[which]
+    harmonic = np.sum(1.0 / np.arange(1, depth + 1))
+    further = (depth * relevant / max(candidates, 1) - (1 - missed)) / max(depth - 1, 1)
+    return ((1 - missed) * harmonic + further * (depth - harmonic)) / max(depth, 1)
 
 
 def shares(queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
     """Bool (q, c): do they share a class? Labels multi-hot (q, M), (c, M'); a class beyond the shorter is unknown there."""
     known = min(queries.shape[1], candidates.shape[1])
-    return queries[:, :known].astype(np.float32) @ candidates[:, :known].astype(np.float32).T > 0
+    asked, given = (np.packbits(labels[:, :known], axis=1) for labels in (queries, candidates))
+    found = np.zeros((len(asked), len(given)), np.uint8)
+    for one, other in zip(asked.T, np.ascontiguousarray(given.T), strict=True):  # eight classes at once
+        found |= one[:, None] & other
+    return found != 0
 
 
 def measure(queries: Rows, candidates: Rows, k: int = K) -> QueryMetrics:
     """Ranks the whole gallery for every query and measures it; relevant = shares a class with the query.
 
-    Labels decide whose ranks are asked for after the ranking stands; they never enter it. Memory: a block of scores.
+    Labels decide whose ranks are asked for after the ranking stands; they never enter it. Memory: a block of scores a
+    core, at least `_QUERIES` queries against the gallery.
+
+    Raises: ValueError where two candidates have one id, which would leave their ties open.
     """
-    gallery = candidates.take(np.argsort(tie_keys(candidates.ids), kind="stable"))
-    wide = gallery.vectors.astype(np.float64)
-    rows = max(1, _BLOCK_SCORES // max(1, len(gallery.ids)))
-    parts = []
-    for start in range(0, len(queries.ids), rows):
+    ties = _places(candidates.ids)
+    rows = max(_QUERIES, _BLOCK_SCORES // max(1, len(ties)))
+
+    def of_block(start: int) -> QueryMetrics:
         block = slice(start, start + rows)
-        relevant = shares(queries.labels[block], gallery.labels)
-        counts = relevant.sum(axis=1)
-        ranks = _ranks(similarity(queries.vectors[block], wide), relevant, counts)
-        parts.append(from_ranks(ranks, counts, len(gallery.ids), k))
+        relevant = shares(queries.labels[block], candidates.labels)
+        scores = _scores(queries.vectors[block], candidates.vectors)
+        return from_ranks(ranks_of(scores, relevant, ties), relevant.sum(axis=1), len(ties), k)
+
+    # One BLAS thread in each of ours: its own beside them would wait for one another.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+        parts = list(threads.map(of_block, range(0, len(queries.ids), rows)))
     return QueryMetrics(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(QueryMetrics)))
 
 
-def _ranks(scores: np.ndarray, relevant: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Ranks of the relevant, ascending, query by query, in the form of `from_ranks`. (q, c) each, candidates by tie; `counts` (q,).
+def _places(ids: Sequence[str]) -> np.ndarray:
+    """uint64 (n,): each candidate's place in the order of tie keys."""
+    keys = tie_keys(ids)
+    order = np.argsort(keys)
+    if len(again := np.flatnonzero(np.diff(keys[order]) == 0)):
+        raise ValueError(f'two candidates have the id "{ids[order[again[0]]]}"; an image is one candidate of an attribute')
+    places = np.empty(len(ids), np.uint64)
+    places[order] = np.arange(len(ids), dtype=np.uint64)
+    return places
 
-    Score, place and relevance are packed into one whole number, which NumPy sorts several times faster than it finds
-    an order; the relevance is its lowest bit, below the place, and so decides nothing.
-    """
-    keys = descending(scores)
-    keys |= np.arange(scores.shape[1], dtype=np.uint64) << np.uint64(1)
-    keys |= relevant
-    keys.sort(axis=1)
-    # Of a flat array of bools: nonzero of a table of whole numbers takes longer than the sort.
-    places = np.flatnonzero((keys.astype(np.uint8) & 1).view(bool))
-    return places + 1 - np.repeat(np.arange(len(counts)) * scores.shape[1], counts)
+
+def _scores(queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """float32 (q, c); of the candidates a tile at a time is held in float64."""
+    found = np.empty((len(queries), len(candidates)), np.float32)
+    for start in range(0, len(candidates), _TILE):
+        found[:, start : start + _TILE] = similarity(queries, candidates[start : start + _TILE])
+    return found

@@ -30,6 +30,10 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--protocol", choices=("attribute", "pair"), default="attribute")
     evaluate.add_argument("--split", default="test")
     evaluate.add_argument("--system", default="", help="name in the results (default: the file's)")
+    evaluate.add_argument(
+        "--slices", nargs="+", default=[], metavar="BY", help="cut the queries by class, or an attribute, or a column"
+    )
+    evaluate.add_argument("--taxonomy", type=Path, help="taxonomy.json with the classes' names")
     evaluate.add_argument("--compare", type=Path, metavar="OTHER", help="is OTHER better, on the same queries?")
     evaluate.add_argument("-o", "--output", type=Path, help="write results.json here")
 

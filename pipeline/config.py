@@ -50,6 +50,7 @@ class EvaluationConfig:
     """What is measured, and what blesses. Fractions."""
 
     protocol: str = "attribute"  # or "pair"
+    slices: tuple[str, ...] = ("class",)  # cut the queries by class, or by an attribute or further column of the Embeddings
     min_map: float = 0.0
     max_drop: float = 0.02  # overall MAP may fall this far below the last blessed model's
 

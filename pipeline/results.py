@@ -32,6 +32,16 @@ def table(results: dict[str, Any], style: str = "text") -> str:
     return tabulate(rows, _HEADER, tablefmt=kind, disable_numparse=True, colalign=("left", *["right"] * 6))
 
 
+def sliced(rows: Sequence[dict[str, Any]]) -> str:
+    """The table of "slices", percent."""
+    head = ("slice", "value", "attribute", "MAP@all", "MAP@100", "Recall@100", "random MAP", "queries")
+    cells = [
+        [row["slice"], row["value"], row["attribute"], *(f"{100 * row[key]:.2f}" for key in _KEYS), f"{row['queries']}"]
+        for row in rows
+    ]
+    return tabulate(cells, head, tablefmt="simple", disable_numparse=True, colalign=(*["left"] * 3, *["right"] * 5))
+
+
 def render(found: Sequence[dict[str, Any]], style: str) -> str:
     """All results in one of `FORMATS`."""
     if style == "json":

@@ -4,9 +4,12 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.config import QUICK, Config, ConfigError, load
+
+if TYPE_CHECKING:
+    from models.taxonomy import Taxonomy
 
 
 def mistakes() -> tuple[type[Exception], ...]:
@@ -110,20 +113,34 @@ def _ask_once(arguments: argparse.Namespace, config: Config) -> int:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Exact metrics of any Embeddings Parquet."""
-    from components.retrieval_evaluator import measure, paired
+    from components.retrieval_evaluator import measure, paired, slices
     from pipeline import results
 
-    name = arguments.system or arguments.embeddings.stem
-    names = {"system": name, "dataset": arguments.embeddings.resolve().parent.name}
-    found = measure.evaluate(arguments.embeddings, **names, split=arguments.split, protocol=arguments.protocol)
+    path, split, protocol = arguments.embeddings, arguments.split, arguments.protocol
+    names = {"system": arguments.system or path.stem, "dataset": path.resolve().parent.name}
+    found = measure.measure_all(path, split, protocol)
+    table = measure.results(found, **names, split=split, protocol=protocol)
+    if arguments.slices:
+        table["slices"] = slices.slices(found, path, split, arguments.slices, _taxonomy(arguments.taxonomy))
     if arguments.output:
-        arguments.output.write_text(json.dumps(found, ensure_ascii=False, indent=1), encoding="utf-8")
-    print(f"{results.title(found)}\n\n{results.table(found)}")
+        arguments.output.write_text(json.dumps(table, ensure_ascii=False, indent=1), encoding="utf-8")
+    print(f"{results.title(table)}\n\n{results.table(table)}")
+    if arguments.slices:
+        print(f"\n{results.sliced(table['slices'])}")
     if arguments.compare:
-        pair = (arguments.embeddings, arguments.compare)
-        differences = paired.compare_embeddings(*pair, arguments.split, arguments.protocol)
-        print(f"\nMAP@all of {pair[1]} less that of {pair[0]}, percent points, 95 % interval\n")
+        differences = paired.compare_embeddings(path, arguments.compare, split, protocol)
+        print(f"\nMAP@all of {arguments.compare} less that of {path}, percent points, 95 % interval\n")
         print(results.differences(differences))
+
+
+def _taxonomy(file: Path | None) -> "Taxonomy | None":
+    from components.errors import InputError
+    from models.taxonomy import Taxonomy
+
+    try:
+        return Taxonomy.from_json(file.read_text(encoding="utf-8")) if file else None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: {error}") from None
 
 
 def results(arguments: argparse.Namespace) -> None:

@@ -25,7 +25,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from components.errors import InputError
 from components.retrieval_evaluator.measure import COLUMNS, Measured, attribute_rows, to_rows
-from models.metrics import QueryMetrics, Rows, descending, from_ranks, one_query_a_class, shares, similarity, tie_keys
+from models.metrics import QueryMetrics, Rows, from_ranks, one_query_a_class, shares
+from models.ranking import descending, similarity, tie_keys
 
 QUERY, CANDIDATE = "query", "candidate"
 METRICS = tuple(field.name for field in fields(QueryMetrics))
@@ -84,6 +85,25 @@ class ToBlocks(beam.DoFn):
         for attribute, waiting in self.waiting.items():
             if waiting:
                 yield GlobalWindows.windowed_value((attribute, _gallery(waiting)))
+
+
+def spread_ids(keyed: tuple[str, Block]) -> Iterator[tuple[tuple[str, int], list[str]]]:
+    """The ids of a block of candidates, by attribute and the first byte of their hash: no worker sees all of them."""
+    attribute, gallery = keyed
+    starts = np.searchsorted(gallery.ties >> np.uint64(56), np.arange(257)).tolist()
+    for part, (start, end) in enumerate(pairwise(starts)):
+        if start < end:
+            yield (attribute, part), list(gallery.rows.ids[start:end])
+
+
+def refuse_twice(keyed: tuple[tuple[str, int], Iterable[list[str]]]) -> None:
+    """Raises: ValueError for an id that stands twice, maybe in two shards: its tie with itself would be open."""
+    (attribute, _), groups = keyed
+    seen: set[str] = set()
+    for one in (one for group in groups for one in group):
+        if one in seen:
+            raise ValueError(f'{attribute}: two candidates have the id "{one}"; an image is one candidate of an attribute')
+        seen.add(one)
 
 
 class FindRelevant(beam.DoFn):
@@ -159,6 +179,7 @@ class RankGallery(beam.PTransform):
         """See the class."""
         blocks = tables | beam.ParDo(ToBlocks(self.split, self.protocol)).with_outputs(QUERY, main=CANDIDATE)
         gallery = blocks[CANDIDATE] | "Spread" >> beam.Reshuffle()  # a file of one row group is not one worker's
+        _ = gallery | "Ids" >> beam.FlatMap(spread_ids) | beam.GroupByKey() | beam.Map(refuse_twice)
         queries = blocks[QUERY]
         keys = gallery | "Pass1" >> beam.ParDo(FindRelevant(), beam.pvalue.AsMultiMap(queries))
         named = queries | "ByName" >> beam.MapTuple(lambda attribute, block: ((attribute, block.name), block))

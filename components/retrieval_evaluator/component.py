@@ -1,20 +1,25 @@
 """RetrievalEvaluator: exact MAP over the gallery, and the blessing. TFMA knows no ranking over a gallery."""
 
+import json
+from collections.abc import Sequence
+
 from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
 from components import artifacts
 from components.retrieval_evaluator import executor
+from components.retrieval_evaluator.slices import CLASS
 
 
 class RetrievalEvaluatorSpec(component_spec.ComponentSpec):
-    """`min_map` and `max_drop` are fractions; `baseline_model` is the last blessed one, if any."""
+    """`min_map` and `max_drop` are fractions; `slices` a JSON list; `baseline_model` is the last blessed one, if any."""
 
     PARAMETERS = {  # noqa: RUF012  (TFX reads plain dicts)
         "system": component_spec.ExecutionParameter(type=str),
         "dataset": component_spec.ExecutionParameter(type=str),
         "protocol": component_spec.ExecutionParameter(type=str),
+        "slices": component_spec.ExecutionParameter(type=str),
         "min_map": component_spec.ExecutionParameter(type=float),
         "max_drop": component_spec.ExecutionParameter(type=float),
     }
@@ -49,6 +54,7 @@ class RetrievalEvaluator(base_beam_component.BaseBeamComponent):
         system: str,
         dataset: str,
         protocol: str = "attribute",
+        slices: Sequence[str] = (CLASS,),
         min_map: float = 0.0,
         max_drop: float = 1.0,
     ) -> None:
@@ -63,6 +69,7 @@ class RetrievalEvaluator(base_beam_component.BaseBeamComponent):
             system=system,
             dataset=dataset,
             protocol=protocol,
+            slices=json.dumps(list(slices)),
             min_map=float(min_map),
             max_drop=float(max_drop),
             evaluation=types.Channel(type=artifacts.Evaluation),

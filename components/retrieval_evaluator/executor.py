@@ -14,9 +14,11 @@ from tfx.utils import io_utils
 from components.artifacts import TEST
 from components.embedder.embed import embed
 from components.retrieval_evaluator.beam_measure import measure_in_beam, read_measured
-from components.retrieval_evaluator.measure import measure_all
+from components.retrieval_evaluator.measure import Measured, measure_all
 from components.retrieval_evaluator.measure import results as results_of
+from components.retrieval_evaluator.slices import slices
 from components.retrieval_evaluator.verdict import verdict
+from models.taxonomy import Taxonomy
 from models.trainer import MODEL_FILE
 
 # Of all attributes: some minutes, and one attribute's vectors in memory. Below, Beam's passes cost more than they save.
@@ -32,7 +34,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         embeddings = Path(artifact_utils.get_single_uri(input_dict["embeddings"]))
         evaluation = Path(artifact_utils.get_single_uri(output_dict["evaluation"]))
         names = {"system": exec_properties["system"], "dataset": exec_properties["dataset"]}
-        results = self._evaluate(embeddings, evaluation, protocol=exec_properties["protocol"], **names)
+        found = self._measured(embeddings, evaluation, exec_properties["protocol"])
+        results = results_of(found, split=TEST, protocol=exec_properties["protocol"], **names)
+        taxonomy = Taxonomy.load(Path(artifact_utils.get_single_uri(input_dict["examples"])))
+        results["slices"] = slices(found, embeddings, TEST, json.loads(exec_properties["slices"]), taxonomy)
         io_utils.write_string_file(str(evaluation / "results.json"), json.dumps(results, ensure_ascii=False, indent=1))
         before = self._baseline(input_dict, output_dict, exec_properties)
         blessed, reason = verdict(results, before, exec_properties["min_map"], exec_properties["max_drop"])
@@ -57,16 +62,14 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         with self._make_beam_pipeline() as pipeline:
             embed(pipeline, examples, [TEST], model, folder)
         names = {"system": "baseline", "dataset": exec_properties["dataset"], "protocol": exec_properties["protocol"]}
-        results = self._evaluate(Path(folder), Path(folder), **names)
+        results = results_of(self._measured(Path(folder), Path(folder), names["protocol"]), split=TEST, **names)
         FileSystems.delete([folder])
         return results
 
-    def _evaluate(self, embeddings: Path, output: Path, protocol: str, **names: str) -> dict[str, Any]:
-        """results.json, measured here, or in Beam where one process would hold too much; both give the same numbers."""
+    def _measured(self, embeddings: Path, output: Path, protocol: str) -> dict[str, Measured]:
+        """Measured here, or in Beam where one process would hold too much; both give the same numbers."""
         if ds.dataset(embeddings, format="parquet").count_rows() <= _ROWS_OF_ONE_PROCESS:
-            found = measure_all(embeddings, TEST, protocol)
-        else:
-            with self._make_beam_pipeline() as pipeline:
-                measure_in_beam(pipeline, f"{embeddings}/*.parquet", TEST, protocol, str(output / "queries" / "part"))
-            found = read_measured(output / "queries")
-        return results_of(found, split=TEST, protocol=protocol, **names)
+            return measure_all(embeddings, TEST, protocol)
+        with self._make_beam_pipeline() as pipeline:
+            measure_in_beam(pipeline, f"{embeddings}/*.parquet", TEST, protocol, str(output / "queries" / "part"))
+        return read_measured(output / "queries")

@@ -1,6 +1,6 @@
 """From Embeddings to results.json: exact metrics of every attribute and overall. No TFX, so the command line is quick."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import reduce
 from operator import and_
@@ -25,6 +25,8 @@ _KEYS = {
     "map_at_100_of_relevant": "average_precision_at_k_of_relevant",
     "recall_at_100": "recall_at_k",
     "random_map": "random_average_precision",
+    "random_map_at_100": "random_average_precision_at_k",
+    "random_recall_at_100": "random_recall_at_k",
 }
 
 
@@ -73,11 +75,17 @@ class Measured:
     metrics: QueryMetrics
     candidates: int
 
+    def take(self, queries: np.ndarray) -> "Measured":
+        """The queries at `queries`, bool (q,), with the ranks they have in the whole gallery."""
+        metrics = QueryMetrics(*(getattr(self.metrics, key.name)[queries] for key in fields(QueryMetrics)))
+        images = [self.images[i] for i in np.flatnonzero(queries).tolist()]
+        return Measured(images, self.classes[queries], metrics, self.candidates)
+
 
 def measure_all(path: Path, split: str = "test", protocol: str = "attribute") -> dict[str, Measured]:
     """Every attribute of an Embeddings Parquet that has a labelled query and a labelled candidate; one is held at a time.
 
-    Raises: InputError for another protocol, or where no attribute has both.
+    Raises: InputError for another protocol, where no attribute has both, or for an image that is two candidates of one.
     """
     if protocol not in PROTOCOLS:
         raise InputError(f'protocol "{protocol}" is none of {", ".join(PROTOCOLS)}')
@@ -88,7 +96,7 @@ def measure_all(path: Path, split: str = "test", protocol: str = "attribute") ->
         queries, candidates = to_rows(table, "query"), to_rows(table, "candidate")
         if len(queries.ids) and len(candidates.ids):
             queries = one_query_a_class(queries) if protocol == "pair" else queries
-            found[name] = Measured(queries.ids, queries.labels, measure(queries, candidates), len(candidates.ids))
+            found[name] = Measured(queries.ids, queries.labels, _measured(path, name, queries, candidates), len(candidates.ids))
     if not found:
         raise InputError(f"{path}: no attribute has both a labelled query and a labelled candidate in split {split}")
     return found
@@ -107,29 +115,40 @@ def evaluate(path: Path, *, system: str, dataset: str, split: str = "test", prot
     return results(found, system=system, dataset=dataset, split=split, protocol=protocol)
 
 
-def results(found: dict[str, Measured], **names: str) -> dict[str, Any]:
+def _measured(path: Path, attribute: str, queries: Rows, candidates: Rows) -> QueryMetrics:
+    try:
+        return measure(queries, candidates)
+    except ValueError as error:
+        raise InputError(f"{path}: {attribute}: {error}") from None
+
+
+def results(found: Mapping[str, Measured], **names: str) -> dict[str, Any]:
     """The contract of results.json; values are fractions. Beside it `map_interval`, of 95 %, over images drawn anew.
 
     Overall is the mean over all queries, counts are summed over attributes; an attribute without a labelled query or
     candidate is left out. Args: names: system, dataset, split and protocol.
     """
-    whole = Measured(
-        [image for one in found.values() for image in one.images],
-        np.empty((0, 0)),
-        QueryMetrics(
-            *(np.concatenate([getattr(one.metrics, key.name) for one in found.values()]) for key in fields(QueryMetrics))
-        ),
-        sum(one.candidates for one in found.values()),
-    )
     return {
         "format": FORMAT,
         **{key: names[key] for key in ("dataset", "protocol", "system", "split")},
-        "attributes": {name: _summary(one) for name, one in found.items()},
-        "overall": _summary(whole),
+        "attributes": {name: summary(one) for name, one in found.items()},
+        "overall": summary(together(found)),
     }
 
 
-def _summary(one: Measured) -> dict[str, Any]:
+def together(found: Mapping[str, Measured]) -> Measured:
+    """The queries of all attributes as one; their classes, which are the attributes' own, are left out."""
+    parts = list(found.values())
+    return Measured(
+        [image for one in parts for image in one.images],
+        np.empty((sum(len(one.images) for one in parts), 0), bool),
+        QueryMetrics(*(np.concatenate([getattr(one.metrics, key.name) for one in parts]) for key in fields(QueryMetrics))),
+        sum(one.candidates for one in parts),
+    )
+
+
+def summary(one: Measured) -> dict[str, Any]:
+    """The means over the queries, the interval of the first of them, and the counts: the values of results.json."""
     means = {key: float(getattr(one.metrics, name).mean()) for key, name in _KEYS.items()}
     between = list(interval(one.metrics.average_precision, one.images))
     return {**means, "map_interval": between, "queries": len(one.images), "candidates": one.candidates}

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -54,6 +55,10 @@ def test_a_file_of_another_kind_is_one_line(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": ["a"]}), tmp_path / "y.parquet")
     with pytest.raises(InputError, match='no column "split"'):
         read_embeddings(tmp_path / "y.parquet")
+    twice = pq.read_table(embeddings(tmp_path / "w.parquet"))
+    pq.write_table(pa.concat_tables([twice, twice.filter(pc.field("id") == "i001")]), tmp_path / "w.parquet")
+    with pytest.raises(InputError, match='details: two candidates have the id "i001"'):
+        evaluate(tmp_path / "w.parquet", system="s", dataset="d")
     with pytest.raises(InputError, match="split nowhere"):
         evaluate(embeddings(tmp_path / "z.parquet"), system="s", dataset="d", split="nowhere")
 
@@ -99,6 +104,6 @@ def test_results_hold_every_key_of_the_contract(tmp_path: Path) -> None:
     results = json.loads(json.dumps(evaluate(embeddings(tmp_path / "e.parquet"), system="s", dataset="d")))
     assert set(results) == {"format", "dataset", "protocol", "system", "split", "attributes", "overall"}
     keys = {"map", "map_at_100", "recall_at_100", "random_map", "queries", "candidates"}
-    keys |= {"map_at_100_of_relevant", "map_interval"}  # beside the contract's
+    keys |= {"map_at_100_of_relevant", "map_interval", "random_map_at_100", "random_recall_at_100"}  # beside the contract's
     assert set(results["overall"]) == keys
     assert all(set(values) == keys for values in results["attributes"].values())

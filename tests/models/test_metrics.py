@@ -1,5 +1,6 @@
 """The metrics against values worked out by hand, by brute force, and by the floors of the public protocol."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -7,12 +8,11 @@ import pytest
 
 from models.metrics import (
     Rows,
-    descending,
     from_ranks,
     labelled,
     measure,
     one_query_a_class,
-    random_average_precision,
+    shares,
 )
 
 
@@ -51,17 +51,29 @@ def test_several_queries_at_once_and_both_normalisations() -> None:
     assert got.average_precision_at_k_of_relevant.tolist() == pytest.approx([1 / 2, 0, 1 / 2])  # by min(2, 2), min(1, 2)
 
 
-def test_keys_grow_as_scores_fall() -> None:
-    scores = np.float32([np.inf, 3.5, 1e-30, 0.0, -1e-30, -2, -np.inf])
-    assert (np.diff(descending(scores).astype(object)) > 0).all()
-    assert descending(np.float32([-0.0])) == descending(np.float32([0.0]))
-
-
 @pytest.mark.parametrize(("n", "relevant"), [(1, 1), (4, 1), (5, 2), (6, 6), (6, 3)])
-def test_random_floor_is_the_mean_over_every_order(n: int, relevant: int) -> None:
-    orders = set(itertools.permutations([1] * relevant + [0] * (n - relevant)))
-    every = average_precision(np.array(sorted(orders), bool)).mean()
-    assert random_average_precision(np.array([relevant]), n)[0] == pytest.approx(every)
+@pytest.mark.parametrize("k", [1, 3, 10])
+def test_random_expectations_are_the_means_over_every_order(n: int, relevant: int, k: int) -> None:
+    orders = np.array(sorted(set(itertools.permutations([1] * relevant + [0] * (n - relevant)))), bool)
+    found = from_ranks(np.nonzero(orders)[1] + 1, orders.sum(axis=1), n, k)
+    for name in ("average_precision", "average_precision_at_k", "recall_at_k"):
+        assert getattr(found, f"random_{name}") == pytest.approx(getattr(found, name).mean()), name
+
+
+def test_a_query_without_a_relevant_candidate_has_no_chance() -> None:
+    found = from_ranks(np.array([], int), np.array([0]), 5)
+    assert [float(getattr(found, field.name)[0]) for field in dataclasses.fields(found)] == [0.0] * 7
+
+
+def test_shares_a_class_beyond_eight_and_of_unequal_widths() -> None:
+    random = np.random.default_rng(0)
+    for classes, others in ((3, 3), (9, 20), (40, 33)):
+        queries, candidates = random.random((30, classes)) < 0.1, random.random((50, others)) < 0.1
+        known = min(classes, others)
+        expected = (queries[:, None, :known] & candidates[None, :, :known]).any(axis=2)
+        assert np.array_equal(shares(queries, candidates), expected)
+        assert expected.any()
+        assert not expected.all()
 
 
 def test_measure_ranks_by_inner_product_not_by_distance() -> None:
@@ -102,8 +114,16 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(1)
     data = Rows([f"{i}" for i in range(50)], random.normal(size=(50, 8)).astype(np.float32), random.random((50, 3)) < 0.4)
     whole = measure(data, data)
-    monkeypatch.setattr("models.metrics._BLOCK_SCORES", 130)  # two queries a block, the last one alone
+    monkeypatch.setattr("models.metrics._BLOCK_SCORES", 130)
+    monkeypatch.setattr("models.metrics._QUERIES", 1)  # and so two queries a block, the last one alone
+    monkeypatch.setattr("models.metrics._TILE", 7)
     assert np.array_equal(whole.average_precision, measure(data, data).average_precision)
+
+
+def test_an_id_that_stands_twice_is_named() -> None:
+    twice = Rows(["a", "b", "a"], np.eye(3, dtype=np.float32), np.ones((3, 1), bool))
+    with pytest.raises(ValueError, match='two candidates have the id "a"'):
+        measure(twice.take(np.arange(2)), twice)
 
 
 def test_a_vector_that_is_not_finite_is_named() -> None:
