@@ -11,7 +11,7 @@ from pathlib import Path
 import jinja2
 
 from pipeline.published import published, same_attribute
-from pipeline.report import charts, curves
+from pipeline.report import charts, curves, cuts
 from pipeline.report.confusions import MATRIX_UP_TO
 from pipeline.report.contents import Contents, gather
 from pipeline.report.ranking import NEAREST
@@ -50,6 +50,8 @@ def render(contents: Contents) -> str:
         curves=curves,
         kept=curves.kept_epoch(contents.history),
         nearest=NEAREST,
+        classes_of=lambda attribute: cuts.classes_of(contents.run.results, attribute),
+        cuts=cuts.by_column(contents.run.results),
         matrix_up_to=MATRIX_UP_TO,
         script=script,
         style=style,

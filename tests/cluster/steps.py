@@ -53,7 +53,8 @@ def evaluate(args: list[str], examples: str, model: str, embeddings: str, output
         "evaluation": at(Evaluation, f"{output}/evaluation"),
         "blessing": at(standard_artifacts.ModelBlessing, f"{output}/blessing"),
     }
-    named: dict[str, Any] = {"system": "m3net+", "dataset": "drawn", "protocol": "attribute", "min_map": 0.0, "max_drop": 1.0}
+    named: dict[str, Any] = {"system": "m3net+", "dataset": "drawn", "protocol": "attribute", "slices": "[]"}
+    named |= {"min_map": 0.0, "max_drop": 1.0}
     executor.Executor(context(args, output)).Do(inputs, outputs, named)
 
 

@@ -114,9 +114,28 @@ def test_a_second_system_has_its_own_row_under_every_query() -> None:
     assert page.count('<ol class="row">') == 2 * answers
     table = rows(page, "Table of differences")
     overall = made.compared[-1]
-    assert table[-1][1:4] == [
-        f"{100 * overall.first:.2f}", f"{100 * overall.second:.2f}", f"{100 * (overall.first - overall.second):+.2f}"
+    low, high = (f"{100 * value:+.2f}" for value in (overall.test.low, overall.test.high))
+    assert table[-1][1:5] == [
+        f"{100 * overall.first:.2f}", f"{100 * overall.second:.2f}",
+        f"{100 * (overall.first - overall.second):+.2f} [{low}, {high}]", f"{overall.test.p:.3f}",
     ]  # fmt: skip
+    assert overall.test.low <= overall.first - overall.second <= overall.test.high
+
+
+def test_classes_stand_in_their_attribute_and_other_cuts_beside_the_results() -> None:
+    made = contents()
+    values = {**made.run.results["overall"], "map_interval": [0.1, 0.2]}
+    name = made.parts[1].name
+    places = [("class", "boat", name), ("class", "v", name), ("gender", "men", "overall"), ("gender", "men", name)]
+    cuts = [
+        {"slice": by, "value": value, "attribute": of, **values, "map": 0.3 - i / 10}
+        for i, (by, value, of) in enumerate(places)
+    ]
+    made.run.results["slices"] = cuts
+    page = render(made)
+    assert [row[0] for row in rows(page, "Class by class, the lowest MAP first")[1:]] == ["v", "boat"]
+    assert rows(page, "By gender")[1:] == [["men", "10.00 [10.00, 20.00]", "60.00", "70.00", "20.00", "4"]]
+    assert page.count("Class by class") == 2  # heading and label of the one attribute that has them
 
 
 def test_a_photo_that_is_not_stored_is_said_to_be_none() -> None:

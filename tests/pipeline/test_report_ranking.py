@@ -121,4 +121,6 @@ def test_systems_are_compared_on_the_queries_that_both_ranked() -> None:
     assert (row.attribute, row.queries, row.galleries_equal) == ("x", 2, True)
     assert (row.first, row.second) == pytest.approx((0.5, 0.5))
     assert (overall.attribute, overall.queries) == ("overall", 2)
+    assert row.test.difference == pytest.approx(0)  # 0.8 better on q, 0.8 worse on s
+    assert (row.test.low, row.test.high) == pytest.approx((-0.8, 0.8))
     assert not compare({"x": first}, {"y": second})
