@@ -59,8 +59,10 @@ def _execute(config: Config, output: Path) -> tuple[Any, Any]:
     """The connection to the metadata, and the progress with what ran and what was cached."""
     quiet()
     from components.catalogue_gen.readers.reader import reader_of
+    from pipeline import runners
     from pipeline.fingerprint import fingerprint
 
+    runners.require(config.beam.args)
     reader_of(config.data.format).columns(config.data.catalogue)  # half a minute before TFX is loaded
     progress = log_to(output / "m3net.log")
     version = fingerprint(config.data.catalogue, config.data.format)
