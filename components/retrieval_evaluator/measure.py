@@ -148,7 +148,7 @@ def together(found: Mapping[str, Measured]) -> Measured:
 
 
 def summary(one: Measured) -> dict[str, Any]:
-    """The means over the queries, the interval of the first of them, and the counts: the values of results.json."""
+    """The values of results.json: means over the queries, the interval of the first (None of one image), and counts."""
     means = {key: float(getattr(one.metrics, name).mean()) for key, name in _KEYS.items()}
-    between = list(interval(one.metrics.average_precision, one.images))
+    between = list(interval(one.metrics.average_precision, one.images)) if len(set(one.images)) > 1 else None
     return {**means, "map_interval": between, "queries": len(one.images), "candidates": one.candidates}

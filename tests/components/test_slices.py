@@ -51,6 +51,7 @@ def test_by_class_a_query_counts_in_each_of_its_classes(path: Path) -> None:
             keep = {photo for photo, labels in asked.items() if place in labels}
             row = found.pop(("class", TAXONOMY[attribute].classes[place], attribute))
             assert row["queries"] == len(keep)
+            assert (row["map_interval"] is None) == (len(keep) == 1)
             assert row["map"] == pytest.approx(by_hand(path, attribute, keep), abs=1e-9)
     assert not found
 
