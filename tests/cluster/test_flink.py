@@ -151,7 +151,7 @@ def reading_photos(cluster: Cluster) -> str:
     """The running job's name once its photos are being read on both task managers."""
     for job in cluster.ask("/jobs/overview").get("jobs", []):
         for vertex in cluster.ask(f"/jobs/{job['jid']}").get("vertices", []):
-            if "ToExample" not in vertex["name"] or vertex["status"] != "RUNNING":
+            if "Decode" not in vertex["name"] or vertex["status"] != "RUNNING":
                 continue
             subtasks = cluster.ask(f"/jobs/{job['jid']}/vertices/{vertex['id']}").get("subtasks", [])
             # Read by Flink; a bundle of a batch job goes on until its input ends.
