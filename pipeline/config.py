@@ -77,6 +77,15 @@ class BeamConfig:
 
     args: tuple[str, ...] = ("--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1")
 
+    def options(self) -> list[str]:
+        """`args`, and one that keeps Beam's direct runner from downloading another runner, written in Go, and starting that.
+
+        The other ignores `--direct_*`, and where the download is barred, each pipeline waits for it in vain.
+        """
+        # Beam has no option that says so. This one it takes as a reason to stay in Python; it allows triggers that none of
+        # our pipelines has.
+        return [*self.args, "--allow_unsafe_triggers"]
+
 
 @dataclass(frozen=True)
 class KubeflowConfig:

@@ -92,7 +92,7 @@ def _pipeline(config: Config, root: str, metadata: Any, steps: list[Any]) -> tfx
         components=steps,
         enable_cache=True,
         metadata_connection_config=metadata,
-        beam_pipeline_args=list(config.beam.args),
+        beam_pipeline_args=config.beam.options(),
     )
 
 

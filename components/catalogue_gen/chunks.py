@@ -21,13 +21,13 @@ from components.catalogue_gen.labels import classes_shown
 from components.catalogue_gen.rows import Record, Reject
 from components.errors import InputError
 
-ROWS = 128  # of a chunk: what a killed run loses at most a worker, and a Parquet file of some megabytes
+CHUNK_ROWS = 128  # what a killed run loses at most a worker, and a Parquet file of some megabytes
 Row = Record | Reject
 _PHOTOS = pa.schema([("photo", pa.binary()), ("signature", pa.binary()), ("reason", pa.string())])
 
 
 class Chunk(NamedTuple):
-    """Rows `start` to `start + rows` of the catalogue, from 0; `path` is their file without its ending."""
+    """Rows `start` to before `start + rows` of the catalogue, from 0; `path` is their file without its ending."""
 
     number: int
     start: int
@@ -35,7 +35,7 @@ class Chunk(NamedTuple):
     path: str
 
 
-class Staged(NamedTuple):
+class StagedPhoto(NamedTuple):
     """A row's photo, ready to be stored, with its signature; or why there is none."""
 
     photo: bytes | None
@@ -43,17 +43,17 @@ class Staged(NamedTuple):
     reason: str | None
 
 
-class Catalogue(NamedTuple):
+class StagedCatalogue(NamedTuple):
     """All chunks, and every (attribute, class, does it stand beside another class?) that any row shows."""
 
     chunks: list[Chunk]
     shown: set[tuple[str, str, bool]]
     rows: int
-    size: int  # rows of a chunk, all but the last
+    chunk_rows: int  # of every chunk but the last
 
 
 @contextlib.contextmanager
-def aside(path: str, folder: str) -> Iterator[IO[bytes]]:
+def atomic_file(path: str, folder: str) -> Iterator[IO[bytes]]:
     """A file to write that becomes `path` when all is written, and stays in `folder` if it fails."""
     # Of its own name: a runner may give one chunk to two workers, and the later must not write into the other's file.
     partial = f"{folder}/{uuid.uuid4().hex}.partial"
@@ -62,27 +62,27 @@ def aside(path: str, folder: str) -> Iterator[IO[bytes]]:
     FileSystems.rename([partial], [path])
 
 
-def cut(rows: Iterator[Row], staging: str, purpose: str, size: int = ROWS) -> Catalogue:
-    """Streams `rows` into files of `size` in the folder `staging`.
+def stage(rows: Iterator[Row], folder: str, settings: str, chunk_rows: int = CHUNK_ROWS) -> StagedCatalogue:
+    """Streams `rows` into files of `chunk_rows` in `folder`.
 
     Args:
-        purpose: what is done to the photos; with another one, nothing of an earlier run is taken over.
+        settings: how photos are made ready; with others, nothing of an earlier run is taken over.
     Raises: InputError for a kind of address that cannot be read here.
     """
-    if not FileSystems.exists(staging):
-        FileSystems.mkdirs(staging)
+    if not FileSystems.exists(folder):
+        FileSystems.mkdirs(folder)
     chunks, shown, total = list[Chunk](), set[tuple[str, str, bool]](), 0
-    while part := list(islice(rows, size)):
+    while part := list(islice(rows, chunk_rows)):
         for row in part:
             if isinstance(row, Record):
-                _check(row)
+                _check_package(row)
                 shown.update(classes_shown(row))
-        chunks.append(_stored(part, len(chunks), total, staging, purpose))
+        chunks.append(_write_rows(part, len(chunks), total, folder, settings))
         total += len(part)
-    return Catalogue(chunks, shown, total, size)
+    return StagedCatalogue(chunks, shown, total, chunk_rows)
 
 
-def rows_of(chunk: Chunk) -> list[Row]:
+def read_rows(chunk: Chunk) -> list[Row]:
     """The rows of a chunk, in order. Raises: RuntimeError where there are not as many as were written."""
     with FileSystems.open(f"{chunk.path}.jsonl") as file:
         rows: list[Row] = [Record(*one) if len(one) > len(Reject._fields) else Reject(*one) for one in map(json.loads, file)]
@@ -103,19 +103,19 @@ def is_finished(chunk: Chunk) -> bool:
         return False
 
 
-def store(chunk: Chunk, photos: Iterable[Staged]) -> None:
+def write_photos(chunk: Chunk, photos: Iterable[StagedPhoto]) -> None:
     """Writes the photos of a chunk, one a row."""
     columns = [pa.array(column, field.type) for column, field in zip(zip(*photos, strict=True), _PHOTOS, strict=True)]
-    with aside(f"{chunk.path}.parquet", _folder(chunk)) as file:
+    with atomic_file(f"{chunk.path}.parquet", chunk.path.rpartition("/")[0]) as file:
         pq.write_table(pa.table(columns, _PHOTOS), file, compression="none", use_dictionary=False)  # photos do not compress
 
 
-def photos_of(chunk: Chunk) -> list[Staged]:
-    """What `store` wrote."""
-    return [Staged(**row) for row in _read(chunk, None).to_pylist()]
+def read_photos(chunk: Chunk) -> list[StagedPhoto]:
+    """What `write_photos` wrote."""
+    return [StagedPhoto(**row) for row in _read(chunk, None).to_pylist()]
 
 
-def signatures_of(chunk: Chunk) -> list[bytes | None]:
+def read_signatures(chunk: Chunk) -> list[bytes | None]:
     """The signatures alone; None where there is no photo."""
     found: list[bytes | None] = _read(chunk, ["signature"])["signature"].to_pylist()
     return found
@@ -126,21 +126,16 @@ def _read(chunk: Chunk, columns: list[str] | None) -> pa.Table:
         return pq.read_table(file, columns=columns)
 
 
-def _stored(part: list[Row], number: int, start: int, staging: str, purpose: str) -> Chunk:
+def _write_rows(part: list[Row], number: int, start: int, folder: str, settings: str) -> Chunk:
     text = "".join(f"{json.dumps(row)}\n" for row in part).encode()
-    digest = hashlib.blake2b(purpose.encode() + b"\n" + text, digest_size=8).hexdigest()
-    chunk = Chunk(number, start, len(part), f"{staging}/{number:06}-{digest}")
-    if not FileSystems.exists(f"{chunk.path}.jsonl"):
-        with aside(f"{chunk.path}.jsonl", staging) as file:
-            file.write(text)
+    digest = hashlib.blake2b(settings.encode() + b"\n" + text, digest_size=8).hexdigest()
+    chunk = Chunk(number, start, len(part), f"{folder}/{number:06}-{digest}")
+    with atomic_file(f"{chunk.path}.jsonl", folder) as file:
+        file.write(text)
     return chunk
 
 
-def _folder(chunk: Chunk) -> str:
-    return chunk.path.rpartition("/")[0]
-
-
-def _check(record: Record) -> None:
+def _check_package(record: Record) -> None:
     # Said once and at the start: Beam would say of every photo that "one of client or options" is missing.
     if record.location.startswith("s3://") and find_spec("boto3") is None:
         raise InputError(f'row {record.row}: {record.location[:200]} needs boto3; pip install "apache-beam[aws]"')

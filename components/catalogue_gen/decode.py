@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
-from components.catalogue_gen.chunks import Chunk, Row, Staged, is_finished, rows_of, store
-from components.catalogue_gen.https import HttpError
+from components.catalogue_gen.chunks import Chunk, Row, StagedPhoto, is_finished, read_rows, write_photos
 from components.catalogue_gen.near_duplicates import signature
 from components.catalogue_gen.photo import PhotoError, decoded, encoded
 from components.catalogue_gen.rows import Reject
@@ -23,17 +22,17 @@ class DecodeChunk(beam.DoFn):
     def process(self, chunk: Chunk) -> Iterator[Chunk]:
         """Yields the chunk, when its photos are stored."""
         if not is_finished(chunk):
-            store(chunk, (self._staged(row) for row in rows_of(chunk)))
+            write_photos(chunk, (self._staged(row) for row in read_rows(chunk)))
         yield chunk
 
-    def _staged(self, row: Row) -> Staged:
+    def _staged(self, row: Row) -> StagedPhoto:
         if isinstance(row, Reject):
-            return Staged(None, None, None)
+            return StagedPhoto(None, None, None)
         try:
             photo = decoded(read(row.location), self.long_side)
-            return Staged(encoded(photo), signature(photo), None)
+            return StagedPhoto(encoded(photo), signature(photo), None)
         except PhotoError as error:
-            return Staged(None, None, str(error))
+            return StagedPhoto(None, None, str(error))
 
 
 def read(location: str) -> bytes:
@@ -41,10 +40,13 @@ def read(location: str) -> bytes:
     try:
         with FileSystems.open(location) as file:
             data: bytes = file.read(MAX_BYTES + 1)
-    except HttpError as error:
-        raise PhotoError(f"the file is not there or cannot be read: {error}") from None
-    except (OSError, ValueError):
-        raise PhotoError("the file is not there or cannot be read") from None
+    except FileNotFoundError:
+        raise PhotoError("the file is not there") from None
+    except Exception as error:  # a cloud's client has errors of its own; one photo that it refuses is one rejected row
+        reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]
+        raise PhotoError(f"the file cannot be read: {reason[:200]}") from None
     if len(data) > MAX_BYTES:
         raise PhotoError(f"the file is over {MAX_BYTES >> 20} MiB; store a smaller copy")
+    if not data:
+        raise PhotoError("the file is empty")
     return data

@@ -4,7 +4,6 @@ import hashlib
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
@@ -12,12 +11,12 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
 from components.catalogue_gen.chunks import is_finished
-from components.catalogue_gen.ingest import Near, Photos, ingest
+from components.catalogue_gen.ingest import NearPolicy, Photos, ingest
 from components.catalogue_gen.readers.reader import reader_of
-from components.catalogue_gen.rows import SPLITS
-from components.catalogue_gen.shards import REJECTED, Folders
+from components.catalogue_gen.rows import REJECTED, SPLITS
+from components.catalogue_gen.shards import Folders
 from components.errors import InputError
-from models.taxonomy import Taxonomy
+from models.taxonomy import FILE_NAME, Taxonomy
 
 _SHOWN = 3  # rejects quoted in a message
 
@@ -32,16 +31,16 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         given = _given(exec_properties["taxonomy"], columns)
         examples, labels = (_split(output_dict[key]) for key in ("examples", "labels"))
         photos = Photos(exec_properties["long_side"], labels_only, exec_properties["version"])
-        folders = Folders(examples, labels, staging(examples, catalogue, photos), exec_properties["shards"])
-        near = Near(exec_properties["near_duplicates"], exec_properties["near_duplicate_bits"])
+        folders = Folders(examples, labels, staging(examples, catalogue), exec_properties["shards"])
+        near = NearPolicy(exec_properties["near_duplicates"], exec_properties["near_duplicate_bits"])
         with self._make_beam_pipeline() as pipeline:
             found = ingest(pipeline, catalogue, folders, given, exec_properties["format"], photos, near)
             if before := sum(map(is_finished, found.chunks)):
                 print(f"  {before} of {len(found.chunks)} chunks were finished by a run that was stopped", file=sys.stderr)
+        FileSystems.delete([folders.staging])  # before the judge: a server that was down must not be remembered
         _say(examples)
         _judge(catalogue, examples, exec_properties["max_reject_share"], () if labels_only else ("train", "test"))
-        FileSystems.delete([folders.staging])
-        if left_out := [name for name in columns if name not in Taxonomy.load(Path(examples)).names]:
+        if left_out := [name for name in columns if name not in _read_taxonomy(f"{examples}/{FILE_NAME}").names]:
             why = "the given taxonomy does not name them" if given else "no photo has a label there"
             print(f"  columns left out, {why}: {', '.join(left_out)}", file=sys.stderr)
 
@@ -53,12 +52,13 @@ def _split(artifacts: list[Any]) -> str:
     return str(artifact.uri)
 
 
-def staging(examples: str, catalogue: str, photos: Photos) -> str:
+def staging(examples: str, catalogue: str) -> str:
     """The folder in which chunks wait: where `examples` is <component>/examples/<execution>, <component>/staging/<key>.
 
-    TFX gives every execution a new output folder, so what a killed one left there would never be found.
+    TFX gives every execution a new output folder, so what a killed one left there would never be found. One folder a
+    catalogue: what was stored of an earlier state of it has other names, and goes with the rest when a run succeeds.
     """
-    key = hashlib.blake2b(f"{catalogue}\n{photos}".encode(), digest_size=12).hexdigest()
+    key = hashlib.blake2b(catalogue.encode(), digest_size=12).hexdigest()
     return f"{examples.rstrip('/').rsplit('/', 2)[0]}/staging/{key}"
 
 
@@ -69,26 +69,29 @@ def _say(examples: str) -> None:
     kinds = " + ".join(f"{counts.get(kind, 0):,} {kind}" for kind in (*SPLITS, REJECTED))
     print(f"  {sum(counts.values()):,} rows = {kinds}", file=sys.stderr)
     pairs = straddling = 0
-    for found in FileSystems.match([f"{examples}/near_duplicates/*.jsonl"])[0].metadata_list:
-        with FileSystems.open(found.path) as file:
-            for line in file:
-                pairs, straddling = pairs + 1, straddling + (len({*json.loads(line)["splits"]} - {REJECTED}) > 1)
+    where = f"{examples}/near_duplicates/pairs.jsonl"
+    with FileSystems.open(where) as file:
+        for line in file:
+            pairs, straddling = pairs + 1, straddling + (len({*json.loads(line)["splits"]} - {REJECTED}) > 1)
     if pairs:
-        where = f"{examples}/near_duplicates"
-        print(f"  near-duplicates: {pairs:,}, across splits: {straddling:,}; they are listed in {where}", file=sys.stderr)
+        print(f"  near-duplicates: {pairs:,} pairs, {straddling:,} of them across splits; listed in {where}", file=sys.stderr)
 
 
 def _given(path: str, columns: list[str]) -> Taxonomy | None:
     if not path:
         return None
     try:
-        with FileSystems.open(path) as file:
-            taxonomy = Taxonomy.from_json(file.read().decode())
+        taxonomy = _read_taxonomy(path)
     except (OSError, ValueError) as error:
         raise InputError(f"data.taxonomy: {path} cannot be read: {error}") from None
     if missing := [name for name in taxonomy.names if name not in columns]:
         raise InputError(f'data.taxonomy: the catalogue has no column "{missing[0]}"; it has: {", ".join(columns)}')
     return taxonomy
+
+
+def _read_taxonomy(path: str) -> Taxonomy:
+    with FileSystems.open(path) as file:
+        return Taxonomy.from_json(file.read().decode())
 
 
 def _judge(catalogue: str, examples: str, max_reject_share: float, needed: Sequence[str] = ("train", "test")) -> None:

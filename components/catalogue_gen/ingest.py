@@ -15,20 +15,20 @@ import apache_beam as beam
 import numpy as np
 from apache_beam.io.filesystems import FileSystems
 
-from components.catalogue_gen.chunks import ROWS, Catalogue, Chunk, cut, rows_of
+from components.catalogue_gen.chunks import CHUNK_ROWS, Chunk, StagedCatalogue, read_rows, stage
 from components.catalogue_gen.decode import DecodeChunk
 from components.catalogue_gen.labels import infer
-from components.catalogue_gen.meeting import KEYED, Gathered, Meeting, bucketed, keyed, seconds, within
-from components.catalogue_gen.near_duplicates import components
-from components.catalogue_gen.near_search import PLACE, NearDuplicates, line, places
+from components.catalogue_gen.near_duplicates import PAIR, component_of, connected_components
+from components.catalogue_gen.near_search import NearDuplicates, both_places, write_report
 from components.catalogue_gen.readers.reader import reader_of
 from components.catalogue_gen.rows import Record
-from components.catalogue_gen.shards import FIRST, SIDES, Folders, WriteShard
-from components.catalogue_gen.splits import MEMBER, VERDICT, code, decide, key
+from components.catalogue_gen.shards import NEAR, PLACED, REPEATED, Folders, WriteShard
+from components.catalogue_gen.shuffle import HASHED, GroupRows, SortedArray, hashed, partitioned, repeats, rows_within
+from components.catalogue_gen.splits import ASSIGNMENT, MEMBER, assign, group_key, split_code
 from models.taxonomy import FILE_NAME, Taxonomy
 
 
-class Near(NamedTuple):
+class NearPolicy(NamedTuple):
     """What is done about near-duplicates, "report", "reject" or "off", and in how many bits they may differ."""
 
     mode: str = "report"
@@ -53,84 +53,93 @@ def ingest(
     given: Taxonomy | None = None,
     data_format: str = "catalogue",
     photos: Photos = Photos(),  # noqa: B008  (immutable)
-    near: Near = Near(),  # noqa: B008
-    chunk: int = ROWS,
-) -> Catalogue:
-    """Cuts the catalogue, and adds all that follows to `pipeline`.
+    near: NearPolicy = NearPolicy(),  # noqa: B008
+    chunk_rows: int = CHUNK_ROWS,
+) -> StagedCatalogue:
+    """Stages the catalogue's rows, and adds all that follows to `pipeline`.
 
     Args:
         catalogue: path of catalogue.csv, or of what `data_format` reads.
         folders: what they get, see `Folders`; the caller deletes the staging folder when the pipeline has succeeded.
         given: the taxonomy to keep to; None infers it.
         data_format: one of `readers.reader.FORMATS`.
-        chunk: rows that are stored together; nothing that is written depends on it.
+        chunk_rows: rows that are stored together; nothing that is written depends on it.
     Raises: InputError for a catalogue that cannot be read.
     """
     reader = reader_of(data_format)
-    found = cut(reader.rows(catalogue), folders.staging, f"{photos.version} {photos.long_side}", chunk)
-    taxonomy = given or reader.taxonomy(catalogue) or infer(found.shown, reader.columns(catalogue))
+    staged = stage(reader.rows(catalogue), folders.staging, f"{photos.version} {photos.long_side}", chunk_rows)
+    taxonomy = given or reader.taxonomy(catalogue) or infer(staged.shown, reader.columns(catalogue))
     folders.prepare()
     if taxonomy:
         _write(f"{folders.examples}/{FILE_NAME}", taxonomy.to_json())
-    chunks = pipeline | beam.Create(found.chunks) | "Spread" >> beam.Reshuffle()
+    chunks = pipeline | beam.Create(staged.chunks) | "Spread" >> beam.Reshuffle()
     if not photos.labels_only:
         chunks = chunks | "Decode" >> beam.ParDo(DecodeChunk(photos.long_side))
-    taken = beam.pvalue.AsSingleton(
-        chunks | "Ids" >> Meeting(_ids, KEYED) | beam.FlatMapTuple(_taken) | "Taken" >> Gathered(FIRST)
+    repeated = beam.pvalue.AsSingleton(
+        chunks | "Ids" >> GroupRows(_ids, HASHED) | beam.MapTuple(_repeated) | "Repeated" >> SortedArray(REPEATED)
     )
     if photos.labels_only or near.mode == "off":
         pairs = pipeline | "NoPairs" >> beam.Create([])
     else:
-        pairs = chunks | NearDuplicates(near.bits, taken)
-    tied = beam.pvalue.AsSingleton(pairs | beam.combiners.ToList() | "Components" >> beam.Map(components))
-    paired = beam.pvalue.AsSingleton(pairs | beam.FlatMap(places) | "Paired" >> Gathered(PLACE))
-    verdicts = (
+        pairs = chunks | NearDuplicates(near.bits, repeated)
+    pairs = pairs | "Pairs" >> SortedArray(PAIR)
+    components = beam.pvalue.AsSingleton(pairs | beam.Map(connected_components))
+    paired = beam.pvalue.AsSingleton(pairs | beam.Map(both_places))
+    assignments = (
         chunks
-        | "Members" >> Meeting(_members, MEMBER, taken, tied)
-        | "Decide" >> beam.FlatMap(_verdicts, found.size, near.mode == "reject")
+        | "Members" >> GroupRows(_members, MEMBER, repeated, components)
+        | "Assign" >> beam.FlatMap(_assignments, staged.chunk_rows, near.mode == "reject")
     )
-    shards = folders.shards
-    written = (
-        {
-            "chunks": chunks | "ByShard" >> beam.Map(lambda chunk: (chunk.number % shards, chunk)),
-            "verdicts": verdicts | "ToShard" >> beam.Map(lambda verdict: (verdict[0] % shards, verdict)),
-            "shards": pipeline | "Shards" >> beam.Create([(number, None) for number in range(shards)]),  # empty ones too
-        }
-        | beam.CoGroupByKey()
-        | beam.ParDo(WriteShard(taxonomy, folders, photos.labels_only), taken, paired).with_outputs(SIDES, main="counts")
-    )
-    lines = pairs | "Lines" >> beam.Map(line, beam.pvalue.AsDict(written[SIDES]))
-    _ = lines | beam.io.WriteToText(f"{folders.examples}/near_duplicates/pairs", file_name_suffix=".jsonl", num_shards=1)
-    _ = written["counts"] | beam.CombineGlobally(_sum) | beam.Map(_balance, found.rows, f"{folders.examples}/counts.json")
-    return found
+    written = _by_shard(pipeline, chunks, assignments, folders.shards) | beam.ParDo(
+        WriteShard(taxonomy, folders, photos.labels_only), repeated, paired
+    ).with_outputs(NEAR, main="counts")
+    placed = beam.pvalue.AsSingleton(written[NEAR] | "Placed" >> SortedArray(PLACED))
+    _ = pairs | "Report" >> beam.Map(write_report, placed, staged.chunks, f"{folders.examples}/near_duplicates")
+    _ = written["counts"] | beam.CombineGlobally(_sum) | beam.Map(_balance, staged.rows, f"{folders.examples}/counts.json")
+    return staged
+
+
+def _by_shard(
+    pipeline: beam.Pipeline, chunks: beam.PCollection, assignments: beam.PCollection, shards: int
+) -> beam.PCollection:
+    return {
+        "chunks": chunks | "ByShard" >> beam.Map(lambda chunk: (chunk.number % shards, chunk)),
+        "assignments": assignments | "ToShard" >> beam.Map(lambda found: (found[0] % shards, found)),
+        "shards": pipeline | "Shards" >> beam.Create([(number, None) for number in range(shards)]),  # empty ones too
+    } | beam.CoGroupByKey()
 
 
 def _records(chunk: Chunk) -> Iterator[tuple[int, Record]]:
-    for place, row in enumerate(rows_of(chunk), chunk.start):
+    for place, row in enumerate(read_rows(chunk), chunk.start):
         if isinstance(row, Record):
             yield place, row
 
 
 def _ids(chunk: Chunk) -> Iterator[tuple[int, np.ndarray]]:
-    rows = [keyed(blake2b(row.id.encode(), digest_size=16).digest(), place, row.row) for place, row in _records(chunk)]
-    yield from bucketed(np.array(rows, KEYED), "low")
+    rows = [hashed(blake2b(row.id.encode(), digest_size=16).digest(), place, row.row) for place, row in _records(chunk)]
+    yield from partitioned(np.array(rows, HASHED), "low")
 
 
-def _taken(_: int, rows: np.ndarray) -> Iterator[tuple[int, int]]:
-    """(place, row of the first) of each row whose id an earlier one has: of equal ids, the first stays."""
-    return ((place, first) for _, first, place, _ in seconds(rows))
+def _repeated(_: int, rows: np.ndarray) -> np.ndarray:
+    """`REPEATED`: of equal ids, the first stays."""
+    first, again = repeats(rows)
+    found = np.zeros(len(again), REPEATED)
+    found["place"], found["row"] = again["place"], first["note"]
+    return found
 
 
-def _members(chunk: Chunk, taken: np.ndarray, tied: dict[int, int]) -> Iterator[tuple[int, np.ndarray]]:
-    gone = set(within(taken, chunk.start, chunk.rows)["place"].tolist())
-    rows = [(key(row), place, row.row, code(row.split)) for place, row in _records(chunk) if place not in gone]
-    yield from bucketed(np.array([(tied.get(row[0], row[0]), *row) for row in rows], MEMBER), "root")
+def _members(chunk: Chunk, repeated: np.ndarray, components: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    gone = set(rows_within(repeated, chunk.start, chunk.rows)["place"].tolist())
+    rows = [(0, group_key(row), place, row.row, split_code(row.split)) for place, row in _records(chunk) if place not in gone]
+    members = np.array(rows, MEMBER)
+    members["component"] = component_of(members["key"], components)
+    yield from partitioned(members, "component")
 
 
-def _verdicts(met: tuple[int, np.ndarray], size: int, reject_near: bool) -> Iterator[tuple[int, bytes]]:
-    """(number of the chunk, packed `VERDICT`s). `size`: rows of a chunk."""
-    found = np.array(list(decide(met[1], reject_near)), VERDICT)
-    number = found["place"] // size
+def _assignments(grouped: tuple[int, np.ndarray], chunk_rows: int, reject_near: bool) -> Iterator[tuple[int, bytes]]:
+    """(number of the chunk, packed `ASSIGNMENT`s)."""
+    found = np.array(list(assign(grouped[1], reject_near)), ASSIGNMENT)
+    number = found["place"] // chunk_rows
     for one in np.unique(number):
         yield int(one), found[number == one].tobytes()
 

@@ -2,21 +2,22 @@
 
 A photo's signature is a 128-bit difference hash (does brightness rise to the right, over 16 by 8 places?) and its colours at
 8 by 8 places. The hash alone, as usually used with 64 bits, is not enough for product photos: flat on white, they share their
-outline, and 38,663 pairs of 9,412 such photos differ by at most 6 of the 128 bits, 4 of them in colour by at most 8 levels.
+outline, and 38,663 pairs of 9,412 such photos differ by at most 6 of the 128 bits. docs/ingestion.md has what was measured.
 
-Candidates are found by bands: of B + 1 parts of the hash, two photos that differ in B bits share at least one.
+Candidates are found by bands (locality-sensitive hashing): of B + 1 parts of the hash, two photos that differ in B bits share
+at least one.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 BITS = 128
 MAX_COLOUR_DIFFERENCE = 8  # of 255, at any of the 64 places: what another JPEG quality or size changes at most
-PARTS = 16  # of a band's values, so that workers share it
+MAX_OF_CONTRAST = 0.15  # the same for all places together, root mean square: white on white all colours are close
+PARTITIONS = 16  # of a band's values, so that workers share it
 _COLUMNS, _ROWS, _COLOURS = 16, 8, 8
 _RISE = 3  # of 255; less is noise on flat ground, whose bits would come and go
 _COMPARED = 1 << 20  # pairs at a time
@@ -24,18 +25,12 @@ _COMPARED = 1 << 20  # pairs at a time
 _ORDER = np.random.default_rng(0).permutation(BITS)
 
 SIGNATURE = np.dtype([("bits", "<u8", (BITS // 64,)), ("colours", "u1", (_COLOURS * _COLOURS * 3,))])
-# `place`: of the row in the catalogue, from 0. `key`: of its group, see `splits.key`.
+# `place`: of the row in the catalogue, from 0. `key`: of its group, see `splits.group_key`.
 PHOTO = np.dtype([("place", "<i8"), ("key", "<u8"), ("signature", SIGNATURE)])
-
-
-class Pair(NamedTuple):
-    """Two near-duplicates, the earlier one first, and in how many bits they differ."""
-
-    first: int  # its place in the catalogue
-    first_key: int
-    second: int
-    second_key: int
-    distance: int
+# Two near-duplicates, by place and key, the earlier one first; `distance`: in how many bits they differ.
+PAIR = np.dtype([("first", "<i8"), ("first_key", "<u8"), ("second", "<i8"), ("second_key", "<u8"), ("distance", "u1")])
+# A group's key, and the key that stands for all groups that near-duplicates tie to it.
+COMPONENT = np.dtype([("key", "<u8"), ("component", "<u8")])
 
 
 def signature(photo: Image.Image) -> bytes:
@@ -47,7 +42,7 @@ def signature(photo: Image.Image) -> bytes:
 
 
 def bands(photos: np.ndarray, bits: int) -> np.ndarray:
-    """uint64 (bands, N): the bands of `photos`, so many that two photos at most `bits` apart share one. 1 <= bits < 64."""
+    """uint64 (bands, N): the bands of `photos`, so many that two photos at most `bits` apart share one. 0 <= bits < 64."""
     flat = np.unpackbits(np.ascontiguousarray(photos["signature"]["bits"]).view(np.uint8), axis=1)[:, _ORDER]
     edges = np.linspace(0, BITS, max(bits + 1, 3) + 1).astype(int)  # 3 bands at least: a value has 64 bits
     out = np.zeros((len(edges) - 1, len(photos), 8), np.uint8)
@@ -57,16 +52,16 @@ def bands(photos: np.ndarray, bits: int) -> np.ndarray:
     return out.view("<u8")[..., 0]
 
 
-def parts(photos: np.ndarray, bits: int) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
-    """((band, part), photos) for all bands: only those within one such set can share the band."""
+def by_band(photos: np.ndarray, bits: int) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
+    """((band, partition), photos) for all bands: only those within one such set can share the band."""
     for band, values in enumerate(bands(photos, bits)):
-        part = values % np.uint64(PARTS)
-        for one in np.unique(part):
-            yield (band, int(one)), photos[part == one]
+        partition = values % np.uint64(PARTITIONS)
+        for one in np.unique(partition):
+            yield (band, int(one)), photos[partition == one]
 
 
-def pairs(photos: np.ndarray, band: int, bits: int) -> Iterator[Pair]:
-    """The near-duplicates among `photos` that share `band` and no band before it: so each pair is found once."""
+def near_pairs(photos: np.ndarray, band: int, bits: int) -> Iterator[np.ndarray]:
+    """`PAIR`s of near-duplicates among `photos` that share `band` and no band before it: so each pair is found once."""
     photos = photos[np.argsort(photos["place"])]
     values = bands(photos, bits)
     order = np.argsort(values[band], kind="stable")
@@ -76,45 +71,68 @@ def pairs(photos: np.ndarray, band: int, bits: int) -> Iterator[Pair]:
             yield from _compared(photos[run], values[:band, run], bits)
 
 
-def _compared(photos: np.ndarray, before: np.ndarray, bits: int) -> Iterator[Pair]:
+def _compared(photos: np.ndarray, before: np.ndarray, bits: int) -> Iterator[np.ndarray]:
     """All pairs of `photos` that are near and equal in no row of `before` (bands, N)."""
-    words, colours = photos["signature"]["bits"], photos["signature"]["colours"].astype(np.int16)
+    words = np.ascontiguousarray(photos["signature"]["bits"])
     step = max(1, _COMPARED // len(photos))
     for start in range(0, len(photos), step):
-        rows = slice(start, start + step)
-        distance = np.bitwise_count(words[rows, None] ^ words[None, start:]).sum(-1, dtype=np.uint8)
-        for i, j in np.argwhere(distance <= bits) + start:
-            if i < j and not (before[:, i] == before[:, j]).any() and _alike(colours[i], colours[j]):
-                yield _pair(photos[i], photos[j], int(distance[i - start, j - start]))
+        distance = np.bitwise_count(words[start : start + step, None] ^ words[None, start:]).sum(-1, dtype=np.uint8)
+        i, j = np.nonzero(distance <= bits)
+        i, j, distance = (part[i < j] for part in (i, j, distance[i, j]))
+        i, j = i + start, j + start
+        found = ~(before[:, i] == before[:, j]).any(0)
+        found[found] = alike(photos["signature"]["colours"][i[found]], photos["signature"]["colours"][j[found]])
+        if found.any():
+            yield _pairs(photos[i[found]], photos[j[found]], distance[found])
 
 
-def _alike(one: np.ndarray, other: np.ndarray) -> bool:
-    return bool(np.abs(one - other).max() <= MAX_COLOUR_DIFFERENCE)
+def alike(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """bool (N,): may the colours (N, 192) be those of one picture? None of them far off, and all together by little of what
+    they differ over the photo."""
+    a, b = (colours.reshape(len(colours), _COLOURS**2, 3).astype(np.float32) for colours in (one, other))
+    contrast = np.minimum(a.var(1).sum(-1), b.var(1).sum(-1))
+    difference = ((a - b) ** 2).mean(1).sum(-1)
+    close = np.abs(a - b).max((1, 2), initial=0) <= MAX_COLOUR_DIFFERENCE
+    near: np.ndarray = close & (difference <= MAX_OF_CONTRAST**2 * contrast)
+    return near
 
 
-def _pair(one: np.ndarray, other: np.ndarray, distance: int) -> Pair:
-    return Pair(int(one["place"]), int(one["key"]), int(other["place"]), int(other["key"]), distance)
+def _pairs(first: np.ndarray, second: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    pairs = np.zeros(len(first), PAIR)
+    pairs["first"], pairs["first_key"] = first["place"], first["key"]
+    pairs["second"], pairs["second_key"] = second["place"], second["key"]
+    pairs["distance"] = distance
+    return pairs
 
 
-def components(found: Iterable[Pair]) -> dict[int, int]:
-    """For each group's key that near-duplicates tie to another group: the key whose photo stands first among all tied to it."""
-    parent: dict[int, int] = {}
-    place: dict[int, int] = {}
+def connected_components(pairs: np.ndarray) -> np.ndarray:
+    """`COMPONENT`s, by key, of the groups in `PAIR`s: of all groups tied together, the key whose photo stands first.
 
-    def root(key: int) -> int:
-        while (above := parent.setdefault(key, key)) != key:
-            parent[key] = parent[above]
-            key = parent[key]
-        return key
+    The first photo's key, not the smallest: a key is also what draws the split, and the smallest of many favours train.
+    """
+    keys = np.concatenate([pairs["first_key"], pairs["second_key"]])
+    order = np.argsort(np.concatenate([pairs["first"], pairs["second"]]), kind="stable")
+    known, first = np.unique(keys[order], return_index=True)
+    rank = np.argsort(np.argsort(first))  # of a key, by where its first photo stands
+    parent = list(range(len(known)))
 
-    for pair in found:
-        for key, where in ((pair.first_key, pair.first), (pair.second_key, pair.second)):
-            place[key] = min(where, place.get(key, where))
-        a, b = root(pair.first_key), root(pair.second_key)
-        if a != b:
-            parent[a] = parent[b] = min(a, b)
-    # The first photo's key, not the smallest: a key is also what draws the split, and the smallest of many favours train.
-    first: dict[int, int] = {}
-    for key in sorted(parent, key=lambda key: place[key]):
-        first.setdefault(root(key), key)
-    return {key: first[root(key)] for key in parent if first[root(key)] != key}
+    def root(node: int) -> int:
+        while parent[node] != node:
+            parent[node] = node = parent[parent[node]]
+        return node
+
+    ends = (rank[np.searchsorted(known, pairs[side])] for side in ("first_key", "second_key"))
+    for one, other in zip(*(end.tolist() for end in ends), strict=True):
+        low, high = sorted((root(one), root(other)))
+        parent[high] = low
+    roots = np.array([root(node) for node in range(len(known))], np.int64)
+    out = np.zeros(len(known), COMPONENT)
+    out["key"], out["component"] = known, known[np.argsort(first)][roots[rank]]
+    return out
+
+
+def component_of(keys: np.ndarray, components: np.ndarray) -> np.ndarray:
+    """Each key's component; itself where nothing is tied to it."""
+    at = np.searchsorted(components["key"], keys)
+    at[at == len(components)] = 0
+    return np.where(components["key"][at] == keys, components["component"][at], keys) if len(components) else keys

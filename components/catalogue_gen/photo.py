@@ -12,6 +12,8 @@ LONG_SIDE = 256  # pixels; larger than the networks' inputs, so that each of the
 MAX_PIXELS = 64_000_000  # refused above, before decoding: 200 MB of RGB is what one worker may take for one photo
 MIN_SIDE = 8  # pixels; below, no attribute can show
 _QUALITY = 92
+# By name, for Pillow opens more: EPS, for one, is a program, and it would start Ghostscript to run it.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000")
 
 Image.MAX_IMAGE_PIXELS = None  # ours is checked in `_open`, with a reason a shop understands
 
@@ -21,9 +23,9 @@ class PhotoError(ValueError):
 
 
 def normalise(data: bytes, long_side: int = LONG_SIDE) -> bytes:
-    """Returns `data` (JPEG, PNG, WebP, ...) as an upright RGB JPEG whose longer side is at most `long_side` pixels.
+    """Returns `data`, of one of `_FORMATS`, as an upright RGB JPEG whose longer side is at most `long_side` pixels.
 
-    Transparency is laid over white. Raises: PhotoError for anything that is not one whole photo of a fair size.
+    Transparency is laid over white; of an animation, the first picture. Raises: PhotoError for anything that is not one whole photo of a fair size.
     """
     return encoded(decoded(data, long_side))
 
@@ -50,9 +52,9 @@ def encoded(photo: Image.Image) -> bytes:
 
 def _open(data: bytes, long_side: int) -> Image.Image:
     try:
-        photo = Image.open(io.BytesIO(data))
+        photo = Image.open(io.BytesIO(data), formats=_FORMATS)
     except UnidentifiedImageError:
-        raise PhotoError("not an image, or of a format that is not known here") from None
+        raise PhotoError(f"not an image, or none of {', '.join(_FORMATS)}") from None
     width, height = photo.size
     if width * height > MAX_PIXELS:
         raise PhotoError(f"{width}x{height} pixels is over {MAX_PIXELS // 10**6} megapixels; store a smaller copy")

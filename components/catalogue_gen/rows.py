@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 SPLITS = ("train", "valid", "test")
 ROLES = ("query", "candidate")
+REJECTED = "rejected"  # where a split is counted or named: none
 
 
 class Record(NamedTuple):

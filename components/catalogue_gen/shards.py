@@ -1,4 +1,4 @@
-"""The end of ingestion: the rows of some chunks, each with its verdict, become a shard of Examples, labels, items and rejects."""
+"""The end of ingestion: the rows of some chunks, each assigned to a split or refused, become a shard of Examples, labels, items and rejects."""
 
 import contextlib
 import json
@@ -12,18 +12,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 
-from components.catalogue_gen.chunks import Chunk, Row, Staged, aside, photos_of, rows_of
+from components.catalogue_gen.chunks import Chunk, Row, StagedPhoto, atomic_file, read_photos, read_rows
 from components.catalogue_gen.labels import LabelError, encode
-from components.catalogue_gen.meeting import within
-from components.catalogue_gen.records import example, framed
 from components.catalogue_gen.rows import SPLITS, Record, Reject
-from components.catalogue_gen.splits import GROUP, VERDICT, role
+from components.catalogue_gen.shuffle import rows_within
+from components.catalogue_gen.splits import ASSIGNMENT, GROUP_CLASH, role, split_code, split_name
+from components.catalogue_gen.tfrecord import example, framed
 from models.taxonomy import Taxonomy
 
-REJECTED = "rejected"
-SIDES = "sides"  # of near-duplicates
+PLACED = np.dtype([("place", "<i8"), ("split", "u1")])  # what became of a row: a `split_code`, 0 = rejected
+NEAR = "near"  # the output that says so of near-duplicates
 ITEM_COLUMNS = pa.schema([(name, pa.string()) for name in ("id", "image", "split", "role")])
-FIRST = np.dtype([("place", "<i8"), ("row", "<i8")])  # a row whose id the row numbered `row` has taken
+REPEATED = np.dtype([("place", "<i8"), ("row", "<i8")])  # a row whose id the row numbered `row` has taken
 
 
 class Folders(NamedTuple):
@@ -56,24 +56,23 @@ class Folders(NamedTuple):
 
 
 class WriteShard(beam.DoFn):
-    """(number, its chunks and verdicts) to the files of a shard. Photos are read chunk by chunk."""
+    """(number, its chunks and assignments) to the files of a shard. Photos are read chunk by chunk."""
 
     def __init__(self, taxonomy: Taxonomy | None, folders: Folders, labels_only: bool) -> None:
         self.taxonomy, self.folders, self.labels_only = taxonomy, folders, labels_only
 
-    def process(self, shard: tuple[int, dict[str, Any]], taken: np.ndarray, paired: np.ndarray) -> Iterator[Any]:
-        """Yields the counts by split and "rejected"; and (place, (id, split)) of each row in `paired` as tagged output."""
+    def process(self, shard: tuple[int, dict[str, Any]], repeated: np.ndarray, paired: np.ndarray) -> Iterator[Any]:
+        """Yields the counts by split and "rejected"; and the `PLACED`s of rows in `paired` as the output `NEAR`."""
         number, found = shard
         counts: Counter[str] = Counter()
         with self._files(number) as files:
-            verdicts = _by_chunk(found["verdicts"])
+            assignments = _by_chunk(found["assignments"])
             for chunk in sorted(found["chunks"]):
-                firsts = dict(within(taken, chunk.start, chunk.rows).tolist())
-                sides = set(within(paired, chunk.start, chunk.rows)["place"].tolist())
-                for place, id, kind in self._write(chunk, verdicts.get(chunk.number, []), firsts, files):
-                    counts[kind] += 1
-                    if place in sides:
-                        yield beam.pvalue.TaggedOutput(SIDES, (place, (id, kind)))
+                firsts = dict(rows_within(repeated, chunk.start, chunk.rows).tolist())
+                placed = np.array(list(self._write(chunk, assignments.get(chunk.number, []), firsts, files)), PLACED)
+                counts.update(split_name(code) for code in placed["split"].tolist())
+                near = rows_within(paired, chunk.start, chunk.rows)["place"] - chunk.start
+                yield beam.pvalue.TaggedOutput(NEAR, placed[near])
         yield dict(counts)
 
     @contextlib.contextmanager
@@ -81,7 +80,7 @@ class WriteShard(beam.DoFn):
         with contextlib.ExitStack() as stack:
 
             def opened(kind: str, ending: str = "") -> IO[bytes]:
-                return stack.enter_context(aside(self.folders.path(kind, number, ending), self.folders.staging))
+                return stack.enter_context(atomic_file(self.folders.path(kind, number, ending), self.folders.staging))
 
             files: dict[str, Any] = {kind: opened(kind) for split in SPLITS for kind in (split, f"labels-{split}")}
             files["rejects"] = opened("rejects", ".jsonl")
@@ -89,36 +88,36 @@ class WriteShard(beam.DoFn):
             yield files
 
     def _write(
-        self, chunk: Chunk, packed: list[bytes], taken: dict[int, int], files: dict[str, Any]
-    ) -> Iterator[tuple[int, str, str]]:
-        """Yields (place, id, split or "rejected") of every row: none is passed over."""
-        rows = rows_of(chunk)
-        verdicts = {place: (split, *why) for place, split, *why in np.frombuffer(b"".join(packed), VERDICT).tolist()}
-        photos = [Staged(None, None, None)] * len(rows) if self.labels_only else photos_of(chunk)
+        self, chunk: Chunk, packed: list[bytes], firsts: dict[int, int], files: dict[str, Any]
+    ) -> Iterator[tuple[int, int]]:
+        """Yields a `PLACED` of every row, in order: none is passed over."""
+        rows = read_rows(chunk)
+        assigned = {place: (split, *clash) for place, split, *clash in np.frombuffer(b"".join(packed), ASSIGNMENT).tolist()}
+        photos = [StagedPhoto(None, None, None)] * len(rows) if self.labels_only else read_photos(chunk)
         items = []
         for place, (row, staged) in enumerate(zip(rows, photos, strict=True), chunk.start):
-            done = self._row(row, staged, verdicts.get(place), taken.get(place), files)
+            done = self._row(row, staged, assigned.get(place), firsts.get(place), files)
             if isinstance(done, Reject):
                 files["rejects"].write(f"{json.dumps(done._asdict(), ensure_ascii=False)}\n".encode())
-                yield place, row.id if isinstance(row, Record) else "", REJECTED
+                yield place, 0
             else:
                 items.append(done)
-                yield place, done["id"], done["split"]
+                yield place, split_code(done["split"])
         files["items"].write_table(pa.Table.from_pylist(items, ITEM_COLUMNS))
 
     def _row(
-        self, row: Row, staged: Staged, verdict: tuple[int, int, int] | None, first: int | None, files: dict[str, Any]
+        self, row: Row, staged: StagedPhoto, assigned: tuple[int, int, int] | None, first: int | None, files: dict[str, Any]
     ) -> dict[str, str] | Reject:
         """The item of a row whose Examples are written, or its Reject."""
         if isinstance(row, Reject):
             return row
         if first is not None:
             return _reject(row, f'id "{row.id}" stands in row {first} already; give every photo an id of its own')
-        if verdict is None:
+        if assigned is None:
             raise RuntimeError(f"{row.file} row {row.row} was lost on its way to a split; nothing is published, run again")
-        split, why, leader = SPLITS[verdict[0] - 1], *verdict[1:]
-        if why:
-            what = f'group "{row.group}" is in {split} by row {leader}' if why == GROUP else _near(split, leader)
+        split, clash, leader = SPLITS[assigned[0] - 1], *assigned[1:]
+        if clash:
+            what = f'group "{row.group}" is in {split} by row {leader}' if clash == GROUP_CLASH else _near(split, leader)
             return _reject(row, f"{what}, here in {row.split}" if row.split else what)
         try:
             labels = encode(row, self.taxonomy)
@@ -155,8 +154,8 @@ def _example(record: Record, labels: dict[str, list[int]], item: dict[str, str],
 
 
 def _by_chunk(found: Iterable[tuple[int, bytes]]) -> dict[int, list[bytes]]:
-    """Still packed: as Python's numbers, the verdicts of a large shard would weigh more than its photos."""
+    """Still packed: as Python's numbers, the assignments of a large shard would weigh more than its photos."""
     packed: dict[int, list[bytes]] = {}
-    for chunk, verdicts in found:
-        packed.setdefault(chunk, []).append(verdicts)
+    for chunk, assignments in found:
+        packed.setdefault(chunk, []).append(assignments)
     return packed

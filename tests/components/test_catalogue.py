@@ -1,35 +1,22 @@
 """Ingestion on real files: every kind of bad input either works or is one rejected row, or one clear line."""
 
-import io
+import gzip
 import json
 from pathlib import Path
 
-import apache_beam as beam
-import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
 from components.catalogue_gen.executor import _judge
 from components.catalogue_gen.ingest import ingest
-from components.catalogue_gen.photo import PhotoError, normalise
 from components.catalogue_gen.readers.catalogue import CatalogueReader, read_header
-from components.catalogue_gen.rows import SPLITS, Record, Reject
+from components.catalogue_gen.rows import Record, Reject
 from components.catalogue_gen.shards import Folders
-from components.catalogue_gen.splits import MEMBER, NEAR, code, decide, key, role
 from components.errors import InputError
 from models.taxonomy import Attribute, Taxonomy
-
-
-def encoded(image: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
-    out = io.BytesIO()
-    image.save(out, kind, **options)
-    return out.getvalue()
-
-
-def opened(data: bytes) -> Image.Image:
-    return Image.open(io.BytesIO(normalise(data)))
-
+from tests.components.direct import direct_pipeline
+from tests.components.test_photo import bomb, encoded
 
 RED = Image.new("RGB", (40, 60), (200, 0, 0))
 
@@ -49,7 +36,7 @@ class Catalogue:
 
     def ingest(self, text: str, taxonomy: Taxonomy | None = None) -> Path:
         path, output = self.write(text), self.folder / "examples"
-        with beam.Pipeline() as pipeline:
+        with direct_pipeline() as pipeline:
             ingest(pipeline, path, Folders(str(output), str(self.folder / "labels"), str(self.folder / "staging"), 1), taxonomy)
         return output
 
@@ -117,6 +104,31 @@ def test_every_bad_row_is_rejected_with_its_reason_and_the_others_stay(catalogue
     assert set(examples(output, "test")) == {"thirteen"}
 
 
+def test_every_kind_of_bad_photo_is_one_rejected_row(catalogue: Catalogue) -> None:
+    whole, folder = encoded(RED), catalogue.folder
+    files = {
+        "empty.jpg": b"", "cut.jpg": whole[:-40], "page.jpg": b"<html>404</html>", "tiny.png": encoded(RED.resize((7, 60)), "PNG"),
+        "bomb.png": bomb(100_000, 100_000), "program.eps": encoded(RED, "EPS"), "packed.jpg.gz": b"\x1f\x8b no gzip",
+        "good.gif": encoded(RED, "GIF"), "good.webp": encoded(RED, "WEBP"), "packed.png.gz": gzip.compress(encoded(RED, "PNG")),
+    }  # fmt: skip
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    (folder / "folder.jpg").mkdir()
+    names = [*files, "folder.jpg", "lost.jpg", "ftp://shop/a.jpg", f"{'long' * 99}.jpg"]
+    output = catalogue.ingest("image,split,neckline\n" + "".join(f"{name},train,v\n" for name in names))
+    words = dict(zip(names, ("is empty", "truncated", "not an image", "too small", "over 64 megapixels", "not an image",
+        "cannot be read", "", "", "", "Is a directory", "not there", "cannot be read", "File name too long"), strict=True))  # fmt: skip
+    found = rejects(output)
+    assert {name: found.get(row) for row, name in enumerate(names, 2) if words[name] not in found.get(row, "")} == {}
+    assert (
+        set(examples(output, "train"))
+        == {name for name in names if not words[name]}
+        == {"good.gif", "good.webp", "packed.png.gz"}
+    )
+    assert json.loads((output / "counts.json").read_text()) == {"train": 3, "rejected": 11}
+    assert not any("\n" in reason for reason in found.values())
+
+
 def test_a_given_taxonomy_rejects_what_it_does_not_know_and_names_the_nearest(catalogue: Catalogue) -> None:
     given = Taxonomy((Attribute("neckline", ("v_neck", "round")),))
     output = catalogue.ingest("image,split,neckline\na.jpg,train,v_neck\nb.jpg,train,v neck\nc.jpg,train,round|v_neck\n", given)
@@ -180,99 +192,10 @@ def test_too_many_rejects_stop_the_run_and_are_quoted(catalogue: Catalogue) -> N
         _judge("catalogue.csv", str(output), 0.3)
 
 
-def members(*rows: tuple[str, str]) -> np.ndarray:
-    """Rows of (group, given split), none of them near-duplicates."""
-    records = [Record(i + 2, "", f"id{i}", group, split, "", {}) for i, (group, split) in enumerate(rows)]
-    found = [(key(record), key(record), i, record.row, code(record.split)) for i, record in enumerate(records)]
-    return np.array(found, MEMBER)
-
-
-def splits(rows: np.ndarray, reject_near: bool = False) -> list[str]:
-    """Per row, where it goes, or "rejected"."""
-    return ["rejected" if why else SPLITS[split - 1] for _, split, why, _ in sorted(decide(rows, reject_near))]
-
-
-def test_splits_are_drawn_by_group_and_do_not_change() -> None:
-    rows = members(*((f"g{i % 2000}", "") for i in range(4000)))
-    drawn = splits(rows)
-    assert drawn[:2000] == drawn[2000:]
-    shares = {split: drawn.count(split) / 4000 for split in SPLITS}
-    assert shares == pytest.approx({"train": 0.65, "valid": 0.10, "test": 0.25}, abs=0.03)
-    assert splits(rows[::-1]) == drawn
-    assert splits(members(("g3", ""))) == [drawn[3]]  # whoever else is there
-
-
-def test_roles_are_drawn_by_id_and_a_given_one_stays() -> None:
-    drawn = [role(Record(0, "", f"id{i}", "", "", "", {}), "test") for i in range(4000)]
-    assert drawn.count("query") / 4000 == pytest.approx(0.2, abs=0.03)
-    assert set(drawn) == {"query", "candidate"}
-    assert role(Record(0, "", "a", "", "", "query", {}), "valid") == "query"
-    assert role(Record(0, "", "a", "", "", "query", {}), "train") == ""
-
-
-def test_a_group_follows_its_first_row_with_a_split() -> None:
-    assert splits(members(("g", ""), ("g", "test"), ("g", "train"), ("g", ""))) == ["test", "test", "rejected", "test"]
-
-
-def test_near_duplicates_follow_what_is_given_or_their_first() -> None:
-    rows = members(("a", ""), ("b", ""), ("c", "valid"), ("d", ""))
-    rows["root"][[0, 1, 2]] = rows["root"][0]
-    assert splits(rows)[:3] == ["valid"] * 3
-    apart = [i for i in range(50) if splits(members((f"n{i}", ""))) != splits(members(("a", "")))]
-    far = members(("a", ""), (f"n{apart[0]}", ""))
-    far["root"] = far["root"][0]
-    assert splits(far) == splits(members(("a", ""))) * 2
-
-
-def test_given_splits_of_near_duplicates_stay_unless_asked_for() -> None:
-    rows = members(("a", "train"), ("b", "test"), ("c", "train"), ("b", ""))
-    rows["root"] = rows["root"][0]
-    assert splits(rows) == ["train", "test", "train", "test"]
-    assert splits(rows, reject_near=True) == ["train", "rejected", "train", "rejected"]
-    assert sorted(decide(rows, True))[1][2:] == (NEAR, 2)  # because of row 2
-
-
 def test_a_reject_names_file_row_and_reason(catalogue: Catalogue) -> None:
     assert list(CatalogueReader().rows(catalogue.write("image,n\na.jpg\n"))) == [
         Reject("catalogue.csv", 2, "too few fields: 1, the header has 2; quote a cell with a comma")
     ]
-
-
-def test_a_photo_is_turned_upright() -> None:
-    image = Image.new("RGB", (60, 40), "white")
-    image.paste((255, 0, 0), (0, 0, 20, 40))  # the left third is red
-    exif = Image.Exif()
-    exif[0x0112] = 6  # rotate by 90 degrees clockwise to see it upright
-    upright = opened(encoded(image, exif=exif))
-    assert upright.size == (40, 60)
-    assert np.asarray(upright)[5, 20, 1] < 60  # red on top
-    assert np.asarray(upright)[50, 20, 1] > 200
-
-
-def test_cmyk_alpha_palette_and_sixteen_bits_become_rgb() -> None:
-    cmyk = np.asarray(opened(encoded(RED.convert("CMYK"))))
-    assert cmyk[20, 20, 0] > 150
-    assert cmyk[20, 20, 1] < 60
-    clear = Image.new("RGBA", (40, 60), (255, 0, 0, 0))
-    assert np.asarray(opened(encoded(clear, "PNG")))[20, 20].min() > 250  # white shows through
-    grey = Image.fromarray(np.full((60, 40), 128 << 8, np.uint16))
-    assert abs(int(np.asarray(opened(encoded(grey, "PNG")))[20, 20, 0]) - 128) < 3
-    assert opened(encoded(RED.convert("P"), "PNG")).mode == "RGB"
-
-
-def test_a_large_photo_is_made_smaller_and_keeps_its_shape() -> None:
-    assert opened(encoded(Image.new("RGB", (3000, 1000)))).size == (256, 85)
-
-
-@pytest.mark.parametrize(("data", "words"), [
-    (encoded(Image.new("RGB", (1, 1))), "too small"),
-    (encoded(Image.new("L", (10_000, 10_000))), "over 64 megapixels"),
-    (b"", "not an image"),
-    (b"\xff\xd8\xff\xe0 text", "image"),
-])  # fmt: skip
-def test_a_photo_that_cannot_be_used_says_why(data: bytes, words: str) -> None:
-    with pytest.raises(PhotoError, match=words):
-        normalise(data)
 
 
 def test_a_catalogue_without_a_single_label_is_all_rejects(catalogue: Catalogue) -> None:

@@ -2,19 +2,33 @@
 
 import io
 import json
+from fractions import Fraction
 from itertools import combinations
 from pathlib import Path
 
-import apache_beam as beam
 import numpy as np
 import pytest
 from PIL import Image
 
-from components.catalogue_gen.chunks import ROWS
-from components.catalogue_gen.ingest import Near, ingest
-from components.catalogue_gen.near_duplicates import BITS, PHOTO, SIGNATURE, Pair, bands, components, pairs, parts, signature
+from components.catalogue_gen.chunks import CHUNK_ROWS
+from components.catalogue_gen.ingest import NearPolicy, ingest
+from components.catalogue_gen.near_duplicates import (
+    BITS,
+    PAIR,
+    PHOTO,
+    SIGNATURE,
+    alike,
+    bands,
+    by_band,
+    component_of,
+    connected_components,
+    near_pairs,
+    signature,
+)
 from components.catalogue_gen.shards import Folders
-from tests.components.test_catalogue import encoded, examples, rejects
+from tests.components.direct import direct_pipeline
+from tests.components.test_catalogue import examples, rejects
+from tests.components.test_photo import encoded
 
 RANDOM = np.random.default_rng(3)
 
@@ -43,10 +57,18 @@ def apart(one: bytes, other: bytes) -> tuple[int, int]:
     return bits.bit_count(), max(abs(a - b) for a, b in zip(one[BITS // 8 :], other[BITS // 8 :], strict=True))
 
 
+def of_contrast(one: bytes, other: bytes) -> Fraction:
+    """The mean square difference of two photos' colours, over the lesser variance of either; exact."""
+    a, b = ([list(photo[BITS // 8 + band :: 3]) for band in range(3)] for photo in (one, other))
+    difference = Fraction(sum((x - y) ** 2 for p, q in zip(a, b, strict=True) for x, y in zip(p, q, strict=True)), 64)
+    variance = min(sum(Fraction(sum(x * x for x in p), 64) - Fraction(sum(p), 64) ** 2 for p in photo) for photo in (a, b))
+    return difference / variance
+
+
 def search(rows: np.ndarray, bits: int) -> list[tuple[int, int, int]]:
     """All pairs, as the workers of all parts find them together."""
-    found = [pair for (band, _), photos in parts(rows, bits) for pair in pairs(photos, band, bits)]
-    return sorted((pair.first, pair.second, pair.distance) for pair in found)
+    found = [pairs for (band, _), photos in by_band(rows, bits) for pairs in near_pairs(photos, band, bits)]
+    return sorted((first, second, distance) for pairs in found for first, _, second, _, distance in pairs.tolist())
 
 
 def test_a_hash_says_where_brightness_rises_by_more_than_noise() -> None:
@@ -78,12 +100,31 @@ def test_bands_find_every_pair_that_comparing_all_finds_and_each_once(bits: int)
     photos = []
     for number in range(120):  # few bits of one of four hashes turned, so that all distances to 2 * 12 show
         turned = sum(1 << int(bit) for bit in RANDOM.choice(BITS, RANDOM.integers(0, 13), replace=False))
-        colours = bytes(RANDOM.integers(100, 106 if number % 3 else 112, SIGNATURE["colours"].itemsize, np.uint8))
+        spread = 4 if number % 4 == 0 else 100  # one of the four is nearly flat, so that its contrast decides
+        ground = np.random.default_rng(number % 4).integers(100, 100 + spread, SIGNATURE["colours"].itemsize, np.uint8)
+        colours = (ground + RANDOM.integers(0, 3 if number % 3 else 11, len(ground), np.uint8)).tobytes()
         photos.append((int.from_bytes(base[number % 4]) ^ turned).to_bytes(16) + colours)
     distances = {(i, j): apart(photos[i], photos[j]) for i, j in combinations(range(len(photos)), 2)}
-    expected = sorted((i, j, d) for (i, j), (d, colour) in distances.items() if d <= bits and colour <= 8)
+    close = [(i, j, d) for (i, j), (d, colour) in distances.items() if d <= bits and colour <= 8]
+    expected = [(i, j, d) for i, j, d in close if of_contrast(photos[i], photos[j]) <= 0.15**2]
     assert search(signed(*photos), bits) == expected
-    assert expected or bits == 0
+    assert (0 < len(expected) < len(close)) or bits < 3
+
+
+def test_white_on_white_is_near_only_where_its_little_contrast_agrees() -> None:
+    white = np.full((1, 64, 3), 250, np.uint8)
+    shirt, vest, whiter = white.copy(), white.copy(), white.copy()
+    shirt[0, :32] -= 6  # half of the photo by 6: variance 9 a colour
+    vest[0, 16:48] -= 6  # as much, elsewhere: differs by 6 over half, mean square 18
+    whiter[0, 32:] += 1  # the shirt's ground, lighter by 1: mean square 1/2, where 0.15 squared of 9 is 0.2
+    whiter[0, :32] -= 6
+    same = [
+        alike(one.reshape(1, -1), other.reshape(1, -1)).item()
+        for one, other in ((shirt, shirt), (shirt, vest), (shirt, whiter))
+    ]
+    assert same == [True, False, False]
+    dark = np.where(shirt < 250, 30, shirt).astype(np.uint8)  # 220 below: variance 110 squared
+    assert alike(dark.reshape(1, -1), np.where(dark == 30, 37, dark).astype(np.uint8).reshape(1, -1)).item()
 
 
 def test_a_band_has_at_most_64_bits_and_they_share_all_128() -> None:
@@ -97,9 +138,11 @@ def test_a_band_has_at_most_64_bits_and_they_share_all_128() -> None:
 
 
 def test_components_are_named_by_their_first_photo() -> None:
-    found = [Pair(5, 50, 7, 70, 1), Pair(2, 20, 7, 70, 3), Pair(8, 80, 9, 90, 0), Pair(10, 80, 11, 80, 0)]
-    assert components(found) == {50: 20, 70: 20, 90: 80}
-    assert components(reversed(found)) == {50: 20, 70: 20, 90: 80}
+    found = np.array([(5, 50, 7, 70, 1), (2, 200, 7, 70, 3), (8, 80, 9, 90, 0), (10, 80, 11, 80, 0), (3, 30, 4, 200, 0)], PAIR)
+    keys = np.array([30, 50, 70, 200, 80, 90, 1, 999], np.uint64)
+    for pairs in (found, found[::-1], found[[1, 0, 2, 3, 4]]):
+        assert component_of(keys, connected_components(pairs)).tolist() == [200, 200, 200, 200, 80, 80, 1, 999]
+    assert component_of(keys, connected_components(found[:0])).tolist() == keys.tolist()
 
 
 class Shop:
@@ -112,12 +155,12 @@ class Shop:
         for name, photo in photos.items():
             (folder / f"{name}.jpg").write_bytes(encoded(photo))
 
-    def ingest(self, rows: str, mode: str = "report", chunk: int = ROWS) -> Path:
+    def ingest(self, rows: str, mode: str = "report", chunk_rows: int = CHUNK_ROWS) -> Path:
         (self.folder / "catalogue.csv").write_text(f"image,id,group,split,neck\n{rows}")
-        output = self.folder / f"{mode}-{chunk}"
+        output = self.folder / f"{mode}-{chunk_rows}"
         folders = Folders(*(str(output / name) for name in ("examples", "labels", "staging")), 1)
-        with beam.Pipeline() as pipeline:
-            ingest(pipeline, str(self.folder / "catalogue.csv"), folders, near=Near(mode), chunk=chunk)
+        with direct_pipeline() as pipeline:
+            ingest(pipeline, str(self.folder / "catalogue.csv"), folders, near=NearPolicy(mode), chunk_rows=chunk_rows)
         return output / "examples"
 
 
@@ -138,7 +181,7 @@ GIVEN = "a.jpg,a,,train,v\nb.jpg,b,,test,u\na2.jpg,a2,,test,v\nb2.jpg,b2,,test,u
 
 
 def test_given_splits_are_kept_and_reported(shop: Shop) -> None:
-    folder = shop.ingest(GIVEN, chunk=2)
+    folder = shop.ingest(GIVEN, chunk_rows=2)
     assert report(folder) == {("a", "a2", "train", "test"), ("b", "b2", "test", "test")}
     assert set(examples(folder, "test")) == {"b", "a2", "b2"}
     assert set(rejects(folder)) == {7}  # its id is taken; it is in no pair
@@ -162,8 +205,8 @@ def test_drawn_splits_follow_their_near_duplicates_and_groups_in_any_chunks(shop
     rows = "".join(f"{name}.jpg,{name}-{next(ids)},,,v\n" for name in ("a", "c", "b", "a2", "b2", "a3"))
     rows += "".join(f"c.jpg,tied-{i},g,,v\n" for i in range(3)) + "a.jpg,far,g,,v\n"  # g holds a c and an a: all one side
     found = []
-    for chunk in (1, 3, ROWS):
-        folder = shop.ingest(rows, chunk=chunk)
+    for chunk_rows in (1, 3, CHUNK_ROWS):
+        folder = shop.ingest(rows, chunk_rows=chunk_rows)
         splits = {name: split for split in ("train", "valid", "test") for name in examples(folder, split)}
         assert len(splits) == 10
         assert len({split for name, split in splits.items() if not name.startswith("b")}) == 1

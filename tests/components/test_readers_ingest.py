@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from pathlib import Path
 
-import apache_beam as beam
 import pytest
 import tensorflow as tf
 from pyarrow import dataset
@@ -15,12 +14,13 @@ from components.catalogue_gen.rows import Record
 from components.catalogue_gen.shards import Folders
 from models.taxonomy import Taxonomy
 from pipeline.fingerprint import fingerprint
+from tests.components.direct import direct_pipeline
 from tests.components.layouts import LAYOUTS, draw, path_of, write
 from tests.components.test_readers import LISTS, PUBLISHED, public
 
 
 def ingested(path: str, output: Path, data_format: str, labels_only: bool = False) -> Path:
-    with beam.Pipeline() as pipeline:
+    with direct_pipeline() as pipeline:
         folders = Folders(f"{output}/examples", f"{output}/labels", f"{output}/staging", 1)
         ingest(pipeline, path, folders, None, data_format, Photos(labels_only=labels_only))
     return output / "examples"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from apache_beam.io.filesystems import FileSystems
 
-import components.catalogue_gen.https  # noqa: F401  (from here on, Beam opens web addresses)
+import components.catalogue_gen.http_filesystem  # noqa: F401  (from here on, Beam opens web addresses)
 from components.errors import InputError
 
 MAX_LINE = 1 << 20  # characters; a longer line is no row of any format, and is not held

@@ -7,14 +7,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
 
-import apache_beam as beam
 import pytest
 from apache_beam.io.filesystems import FileSystems
 
-from components.catalogue_gen import https
+from components.catalogue_gen import http_filesystem
 from components.catalogue_gen.ingest import ingest
 from components.catalogue_gen.shards import Folders
-from tests.components.test_catalogue import RED, encoded, examples, rejects
+from tests.components.direct import direct_pipeline
+from tests.components.test_catalogue import RED, examples, rejects
+from tests.components.test_photo import encoded
 
 PHOTO = encoded(RED)
 CATALOGUE = "image,split,neck\n" + "".join(
@@ -60,7 +61,7 @@ class Shop(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr(https, "_FIRST_WAIT_SEC", 0.001)
+    monkeypatch.setattr(http_filesystem, "_FIRST_WAIT_SEC", 0.001)
     Shop.asked.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), Shop) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -70,7 +71,7 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 def test_a_catalogue_on_a_web_server_is_ingested_and_what_fails_for_good_is_rejected(address: str, tmp_path: Path) -> None:
     folders = Folders(*(str(tmp_path / name) for name in ("examples", "labels", "staging")), 1)
-    with beam.Pipeline() as pipeline:
+    with direct_pipeline() as pipeline:
         ingest(pipeline, f"{address}/catalogue.csv", folders)
     assert set(examples(tmp_path / "examples", "train")) == {"good.jpg", "slow.jpg", "short.jpg", "moved.jpg"}
     found = rejects(tmp_path / "examples")
@@ -88,25 +89,25 @@ def test_what_is_there_is_known_without_fetching_it(address: str) -> None:
 
 
 def test_a_file_over_the_limit_is_refused_while_it_comes(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(https, "MAX_BYTES", 100)
-    with pytest.raises(https.HttpError, match="more than"):
+    monkeypatch.setattr(http_filesystem, "MAX_BYTES", 100)
+    with pytest.raises(http_filesystem.HttpError, match="more than"):
         FileSystems.open(f"{address}/good.jpg")
 
 
 def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(https, "_FIRST_WAIT_SEC", 0.001)
+    monkeypatch.setattr(http_filesystem, "_FIRST_WAIT_SEC", 0.001)
     with ThreadingHTTPServer(("127.0.0.1", 0), Shop) as server:
         closed = f"http://127.0.0.1:{server.server_port}/a.jpg"
-    with pytest.raises(https.HttpError, match="refused"):
+    with pytest.raises(http_filesystem.HttpError, match="refused"):
         FileSystems.open(closed)
 
 
 def test_from_https_nothing_leads_to_http() -> None:
-    request = https.urllib.request.Request("https://shop/a.jpg")
-    with pytest.raises(https.HttpError, match="redirected"):
-        https._Redirects().redirect_request(request, None, 302, "", {}, "http://shop/a.jpg")
+    request = http_filesystem.urllib.request.Request("https://shop/a.jpg")
+    with pytest.raises(http_filesystem.HttpError, match="redirected"):
+        http_filesystem._Redirects().redirect_request(request, None, 302, "", {}, "http://shop/a.jpg")
 
 
 def test_a_web_address_cannot_be_written() -> None:
-    with pytest.raises(https.HttpError, match="only be read"):
+    with pytest.raises(http_filesystem.HttpError, match="only be read"):
         FileSystems.create("https://shop/a.jpg")

@@ -10,7 +10,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.catalogue_gen.records import Values, example, framed
+from components.catalogue_gen.tfrecord import Values, example, framed
 
 
 def by_tensorflow(features: dict[str, Values]) -> bytes:
