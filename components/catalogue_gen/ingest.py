@@ -21,7 +21,7 @@ from components.catalogue_gen.labels import infer
 from components.catalogue_gen.near_duplicates import PAIR, component_of, connected_components
 from components.catalogue_gen.near_search import NearDuplicates, both_places, write_report
 from components.catalogue_gen.readers.reader import reader_of
-from components.catalogue_gen.rows import Record
+from components.catalogue_gen.rows import REJECTED, SPLITS, Record
 from components.catalogue_gen.shards import NEAR, PLACED, REPEATED, Folders, WriteShard
 from components.catalogue_gen.shuffle import HASHED, GroupRows, SortedArray, hashed, partitioned, repeats, rows_within
 from components.catalogue_gen.splits import ASSIGNMENT, MEMBER, assign, group_key, split_code
@@ -149,10 +149,10 @@ def _sum(counts: Iterable[dict[str, int]]) -> dict[str, int]:
 
 
 def _balance(counts: dict[str, int], rows: int, path: str) -> None:
-    """Writes counts.json. Raises: RuntimeError unless every row came out, on one side or the other."""
+    """Writes counts.json, in the order of the splits whatever came first. Raises: RuntimeError unless every row came out, on one side or the other."""
     if (out := sum(counts.values())) != rows:
         raise RuntimeError(f"{rows:,} rows went in, {out:,} came out; nothing is published, run again")
-    _write(path, json.dumps(counts))
+    _write(path, json.dumps({kind: counts[kind] for kind in (*SPLITS, REJECTED) if kind in counts}))
 
 
 def _write(path: str, text: str) -> None:
