@@ -70,6 +70,8 @@ def _say(examples: str) -> None:
     print(f"  {sum(counts.values()):,} rows = {kinds}", file=sys.stderr)
     pairs = straddling = 0
     where = f"{examples}/near_duplicates/pairs.jsonl"
+    if not FileSystems.exists(where):
+        return
     with FileSystems.open(where) as file:
         for line in file:
             pairs, straddling = pairs + 1, straddling + (len({*json.loads(line)["splits"]} - {REJECTED}) > 1)

@@ -78,10 +78,8 @@ def ingest(
     repeated = beam.pvalue.AsSingleton(
         chunks | "Ids" >> GroupRows(_ids, HASHED) | beam.MapTuple(_repeated) | "Repeated" >> SortedArray(REPEATED)
     )
-    if photos.labels_only or near.mode == "off":
-        pairs = pipeline | "NoPairs" >> beam.Create([])
-    else:
-        pairs = chunks | NearDuplicates(near.bits, repeated)
+    search = near.mode != "off" and not photos.labels_only
+    pairs = chunks | NearDuplicates(near.bits, repeated) if search else pipeline | "NoPairs" >> beam.Create([])
     pairs = pairs | "Pairs" >> SortedArray(PAIR)
     components = beam.pvalue.AsSingleton(pairs | beam.Map(connected_components))
     paired = beam.pvalue.AsSingleton(pairs | beam.Map(both_places))
@@ -93,8 +91,9 @@ def ingest(
     written = _by_shard(pipeline, chunks, assignments, folders.shards) | beam.ParDo(
         WriteShard(taxonomy, folders, photos.labels_only), repeated, paired
     ).with_outputs(NEAR, main="counts")
-    placed = beam.pvalue.AsSingleton(written[NEAR] | "Placed" >> SortedArray(PLACED))
-    _ = pairs | "Report" >> beam.Map(write_report, placed, staged.chunks, f"{folders.examples}/near_duplicates")
+    if search:
+        placed = beam.pvalue.AsSingleton(written[NEAR] | "Placed" >> SortedArray(PLACED))
+        _ = pairs | "Report" >> beam.Map(write_report, placed, staged.chunks, f"{folders.examples}/near_duplicates")
     _ = written["counts"] | beam.CombineGlobally(_sum) | beam.Map(_balance, staged.rows, f"{folders.examples}/counts.json")
     return staged
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from components.errors import InputError
 from models.taxonomy import Taxonomy
-from pipeline.report import comparison, curves, rejects
+from pipeline.report import comparison, curves, near_duplicates, rejects
 from pipeline.report.attributes import AttributePart, attention, attribute_part, calibration, same_classes
 from pipeline.report.galleries import queries_of_a_kind
 from pipeline.report.looks import Looks
@@ -21,7 +21,8 @@ _ATTRIBUTES = 40  # with a part of their own; the table has all
 class Contents:
     """What the template fills in. `other` and `compared` are empty unless a second run was given.
 
-    `thumbnails`: by photo id; a photo that is not stored has none. `left_out`: attributes without a part of their own.
+    `thumbnails`: by photo id; a photo that is not stored has none. `near_duplicates`: None where none were looked for.
+    `left_out`: attributes without a part of their own.
     """
 
     run: RunFolder
@@ -34,6 +35,7 @@ class Contents:
     history: list[dict[str, float]]
     counts: dict[str, int]
     rejects: list[rejects.Kind]
+    near_duplicates: near_duplicates.NearDuplicates | None
 
 
 def gather(folder: Path, other: Path | None = None) -> Contents:
@@ -49,6 +51,7 @@ def gather(folder: Path, other: Path | None = None) -> Contents:
     names = _names(run, folder, second, other)
     parts = _parts({names[0]: own, names[1]: theirs} if second else {names[0]: own}, Taxonomy.load(run.examples))
     parts, thumbnails = _with_photos(run, second, parts)
+    near = near_duplicates.read(run.examples)
     return Contents(
         run=run,
         system=names[0],
@@ -56,10 +59,11 @@ def gather(folder: Path, other: Path | None = None) -> Contents:
         compared=compared,
         parts=parts,
         left_out=len(own) - len(parts),
-        thumbnails=thumbnails,
+        thumbnails=near_duplicates.thumbnails(run.examples, near) | thumbnails,
         history=curves.read_history(run.history),
         counts=rejects.counts(run.examples),
         rejects=rejects.kinds(run.examples),
+        near_duplicates=near,
     )
 
 

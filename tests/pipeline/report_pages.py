@@ -9,6 +9,7 @@ from pipeline.report.attributes import AttributePart, Seen, attribute_part
 from pipeline.report.calibration import calibrate
 from pipeline.report.comparison import compare
 from pipeline.report.contents import Contents
+from pipeline.report.near_duplicates import NearDuplicates, Pair
 from pipeline.report.photos import Picture, heat
 from pipeline.report.ranking import Ranked
 from pipeline.report.rejects import Kind
@@ -53,6 +54,7 @@ def contents(text: str = "", dataset: str = "sample", attributes: int = 3, other
         thumbnails={photo: Picture(DOT, 3, 4) for photo in photos if "candidate 3 " not in photo},
         history=[{"epoch": i, "loss": 3.0 / i, "l_m": 2.0 / i, "valid_map": i / 9, "images_per_second": 50} for i in (1, 2, 3)],
         counts={"train": 1234, "test": 56, "rejected": 2}, rejects=[Kind(2, f"c.csv {text}", 7, f"reason {text}")],
+        near_duplicates=NearDuplicates(5, 1, (Pair((f"query 0 {text}", f"lost {text}"), ("test", "train"), 4),)),
     )  # fmt: skip
 
 

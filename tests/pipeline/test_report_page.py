@@ -53,6 +53,7 @@ def test_hostile_names_stay_text(other: str) -> None:
     assert not page.open, "an element stays open"
     assert f"class 0 {HOSTILE}" in page.texts
     assert any(HOSTILE in text for text in page.texts if text.startswith("reason"))
+    assert f"train: lost {HOSTILE}" in page.texts
     assert f"candidate 0 {HOSTILE}" in {figure.get("title") for figure in page.named("figure")}
 
 
@@ -143,6 +144,13 @@ def test_a_photo_that_is_not_stored_is_said_to_be_none() -> None:
     gone = {photo for part in made.parts for photo in part.photos()} - set(made.thumbnails)
     assert gone
     assert "no photo here" in render(made)
+
+
+def test_the_balance_and_near_duplicates_are_shown() -> None:
+    page = render(contents())
+    assert "<dt>rows</dt><dd>1,292</dd>" in page  # 1,234 + 56 + 2 rejected
+    assert "5 pairs of photos look like one picture stored twice, 1 of them in two splits" in page
+    assert "Here are 1" in page
 
 
 def test_a_folder_without_a_run_is_one_line(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from pipeline.published import published, same_attribute
-from pipeline.report import charts, curves, rejects
+from pipeline.report import charts, curves, near_duplicates, rejects
 from pipeline.report.calibration import calibrate
 from pipeline.report.page import percent, seconds
 from pipeline.report.photos import heat, read_photos, thumbnail
@@ -95,6 +95,24 @@ def test_only_the_photos_asked_for_are_read(tmp_path: Path) -> None:
     small = thumbnail(found["a"])
     assert (small.width, small.height) == (72, 144)
     assert pixels(small.uri).shape == (144, 72, 3)
+
+
+def test_near_duplicates_in_two_splits_come_first_then_the_least_alike(tmp_path: Path) -> None:
+    assert near_duplicates.read(tmp_path) is None
+    lines = [
+        ("a", "b", 0, "train", "train"),
+        ("c", "d", 5, "test", "test"),
+        ("e", "f", 1, "test", "train"),
+        ("g", "h", 6, "train", "rejected"),
+    ]
+    made = [{"ids": [one, other], "distance": bits, "splits": [left, right]} for one, other, bits, left, right in lines]
+    made += [{"ids": [f"x{i}", f"y{i}"], "distance": 0, "splits": ["train", "train"]} for i in range(20)]
+    (tmp_path / "near_duplicates").mkdir()
+    (tmp_path / "near_duplicates" / "pairs.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in made))
+    found = near_duplicates.read(tmp_path)
+    assert found
+    assert (found.pairs, found.apart, len(found.shown)) == (24, 1, 12)
+    assert [pair.ids[0] for pair in found.shown[:4]] == ["e", "g", "c", "a"]
 
 
 def test_rejects_are_counted_by_sort_of_reason(tmp_path: Path) -> None:
