@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import Config
+from pipeline.lock import exclusive
 from pipeline.progress import log_to, quiet
 
 
@@ -34,14 +35,19 @@ class Ingested:
 
 
 def run(config: Config, output: Path) -> Outcome:
-    """Runs the whole pipeline into `output`: tfx/, releases/, results.json, m3net.log. Raises: InputError."""
-    connection, progress = _execute(config, output)
-    return _outcome(connection, output, progress.ran, progress.cached)
+    """Runs the whole pipeline into `output`: tfx/, releases/, results.json, m3net.log.
+
+    Raises: InputError, also where another run writes there.
+    """
+    with exclusive(output):
+        connection, progress = _execute(config, output)
+        return _outcome(connection, output, progress.ran, progress.cached)
 
 
 def run_labels(config: Config, output: Path) -> Ingested:
     """`run` for a configuration with `data.labels_only`. Raises: InputError."""
-    connection, _ = _execute(config, output)
+    with exclusive(output):
+        connection, _ = _execute(config, output)
     from pyarrow import dataset
 
     examples = Path(_last_output(connection, "CatalogueGen", "examples").uri)

@@ -14,6 +14,7 @@ from tfx.orchestration import metadata
 from pipeline.config import QUICK, load
 from pipeline.create import create_pipeline
 from pipeline.fingerprint import fingerprint
+from pipeline.lock import exclusive
 
 
 def run() -> None:
@@ -29,7 +30,8 @@ def run() -> None:
         version=fingerprint(config.data.catalogue, config.data.format),
         metadata=metadata.sqlite_metadata_connection_config(str(output / "tfx" / "metadata.sqlite")),
     )
-    tfx.orchestration.LocalDagRunner().run(pipeline)
+    with exclusive(output):
+        tfx.orchestration.LocalDagRunner().run(pipeline)
 
 
 if __name__ == "__main__":
