@@ -49,14 +49,14 @@ class HttpsFileSystem(FileSystem):
 
     def open(self, path: str, mime_type: str = "", compression_type: str = CompressionTypes.AUTO) -> Any:
         """The whole file, fetched. Raises: HttpError."""
-        file = _again(lambda: _fetch(path))
+        file = _with_retries(lambda: _fetch(path))
         kind = CompressionTypes.detect_compression_type(path) if compression_type == CompressionTypes.AUTO else compression_type
         return file if kind == CompressionTypes.UNCOMPRESSED else CompressedFile(file, kind)
 
     def exists(self, path: str) -> bool:
         """Does the server know `path`? Raises: HttpError where it does not answer."""
         try:
-            _again(lambda: _ask(path, "HEAD").close())
+            _with_retries(lambda: _request(path, "HEAD").close())
         except _NotThereError:
             return False
         return True
@@ -99,7 +99,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _again(do: Callable[[], T]) -> T:
+def _with_retries(do: Callable[[], T]) -> T:
     """`do()`, some times over while its error may pass; in between longer and longer waits, never equal for two workers."""
     for attempt in range(_TRIES - 1):
         try:
@@ -109,10 +109,10 @@ def _again(do: Callable[[], T]) -> T:
     return do()
 
 
-def _ask(path: str, method: str = "GET") -> Any:
-    request = urllib.request.Request(path, method=method, headers={"User-Agent": "m3net", "Accept-Encoding": "identity"})
+def _request(path: str, method: str = "GET") -> Any:
+    asked = urllib.request.Request(path, method=method, headers={"User-Agent": "m3net", "Accept-Encoding": "identity"})
     try:
-        return urllib.request.build_opener(_Redirects).open(request, timeout=_TIMEOUT_SEC)
+        return urllib.request.build_opener(_Redirects).open(asked, timeout=_TIMEOUT_SEC)
     except urllib.error.HTTPError as error:
         error.close()
         kind = _TransientError if error.code in _TRANSIENT else _NotThereError if error.code in (404, 410) else HttpError
@@ -131,7 +131,7 @@ def _ask(path: str, method: str = "GET") -> Any:
 def _fetch(path: str) -> IO[bytes]:
     """Raises: _TransientError also for a file that ends before its announced length."""
     file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  (the caller closes it)
-    with _ask(path) as answer:
+    with _request(path) as answer:
         announced = int(answer.headers.get("Content-Length") or -1)
         try:
             _copy(answer, file)

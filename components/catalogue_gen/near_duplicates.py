@@ -113,21 +113,21 @@ def connected_components(pairs: np.ndarray) -> np.ndarray:
     keys = np.concatenate([pairs["first_key"], pairs["second_key"]])
     order = np.argsort(np.concatenate([pairs["first"], pairs["second"]]), kind="stable")
     known, first = np.unique(keys[order], return_index=True)
-    rank = np.argsort(np.argsort(first))  # of a key, by where its first photo stands
-    parent = list(range(len(known)))
-
-    def root(node: int) -> int:
-        while parent[node] != node:
-            parent[node] = node = parent[parent[node]]
-        return node
-
-    ends = (rank[np.searchsorted(known, pairs[side])] for side in ("first_key", "second_key"))
-    for one, other in zip(*(end.tolist() for end in ends), strict=True):
-        low, high = sorted((root(one), root(other)))
-        parent[high] = low
-    roots = np.array([root(node) for node in range(len(known))], np.int64)
+    by_place = np.argsort(first)  # of the keys, by where the first photo of each stands
+    rank = np.argsort(by_place)
+    label = np.arange(len(known))  # of a key, by rank: the lowest rank that is known to be tied to it
+    ends = [rank[np.searchsorted(known, pairs[side])] for side in ("first_key", "second_key")]
+    while True:
+        low = np.minimum(*(label[end] for end in ends))
+        before = label.copy()
+        for end in ends:
+            np.minimum.at(label, before[end], low)
+            np.minimum.at(label, end, low)
+        label = label[label]
+        if (label == before).all():
+            break
     out = np.zeros(len(known), COMPONENT)
-    out["key"], out["component"] = known, known[np.argsort(first)][roots[rank]]
+    out["key"], out["component"] = known, known[by_place[label[rank]]]
     return out
 
 

@@ -15,6 +15,7 @@ from components.catalogue_gen.shuffle import HASHED, GroupRows, SortedArray, has
 from components.catalogue_gen.splits import group_key, split_name
 
 PLACE = np.dtype([("place", "<i8")])
+_LINES = 4096  # written at a time: as Python's numbers, a million pairs would weigh 200 MB
 
 
 class NearDuplicates(beam.PTransform):
@@ -52,19 +53,16 @@ def write_report(pairs: np.ndarray, placed: np.ndarray, chunks: list[Chunk], fol
 
     `placed`: a `PLACED` for each row in a pair. `chunks`: all of the catalogue.
     """
-    ids = dict(zip(placed["place"].tolist(), _ids(placed, chunks), strict=True))
-    splits = dict(zip(placed["place"].tolist(), placed["split"].tolist(), strict=True))
+    ids, splits = list(_ids(placed, chunks)), placed["split"].tolist()
     if not FileSystems.exists(folder):
         FileSystems.mkdirs(folder)
     with FileSystems.create(f"{folder}/pairs.jsonl") as file:
-        for first, _, second, _, distance in pairs.tolist():
-            sides = (first, second)
-            line = {
-                "ids": [ids[one] for one in sides],
-                "distance": distance,
-                "splits": [split_name(splits[one]) for one in sides],
-            }
-            file.write(f"{json.dumps(line)}\n".encode())
+        for start in range(0, len(pairs), _LINES):
+            block = pairs[start : start + _LINES]
+            sides = (np.searchsorted(placed["place"], block[side]).tolist() for side in ("first", "second"))
+            for *both, distance in zip(*sides, block["distance"].tolist(), strict=True):
+                line = {"ids": [ids[i] for i in both], "distance": distance, "splits": [split_name(splits[i]) for i in both]}
+                file.write(f"{json.dumps(line)}\n".encode())
 
 
 def _ids(placed: np.ndarray, chunks: list[Chunk]) -> Iterator[str]:

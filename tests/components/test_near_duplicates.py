@@ -145,6 +145,19 @@ def test_components_are_named_by_their_first_photo() -> None:
     assert component_of(keys, connected_components(found[:0])).tolist() == keys.tolist()
 
 
+def test_components_are_those_of_a_walk_from_photo_to_photo() -> None:
+    for _ in range(100):
+        keys = RANDOM.permutation(1000)[: RANDOM.integers(2, 60)].tolist()
+        ends = [sorted(RANDOM.integers(0, len(keys), 2).tolist()) for _ in range(RANDOM.integers(1, 60))]
+        found = np.array([(one, keys[one], other, keys[other], 0) for one, other in ends], PAIR)
+        reached = {place: {place} for place in range(len(keys))}
+        for _ in ends:  # long enough for the longest way
+            for one, other in ends:
+                reached[one] = reached[other] = reached[one] | reached[other]
+        expected = [keys[min(reached[place])] for place in range(len(keys))]
+        assert component_of(np.array(keys, np.uint64), connected_components(found)).tolist() == expected
+
+
 class Shop:
     """Pictures a, b, c; a2 and a3 are a stored again, b2 is b's file under another name."""
 
