@@ -113,11 +113,12 @@ def speed(folder: Path, images: list[Path], rounds: int) -> str:
     """A table: milliseconds a photo beyond the start, and what they are to the bare loop and to one process."""
     paths = [catalogue(folder, images, len(images) // 10), catalogue(folder, images, len(images))]
     found: dict[str, list[tuple[float, float]]] = {"bare": [], "ours": [], "two": []}
-    for _ in range(rounds):
+    photos = (len(images) - len(images) // 10) / 1000
+    for turn in range(rounds):
         for name, list_ in found.items():
             few, all_ = (timed(name, path) for path in paths)
-            photos = (len(images) - len(images) // 10) / 1000
             list_.append(((all_["wall"] - few["wall"]) / photos, (all_["cpu"] - few["cpu"]) / photos))
+            print(f"round {turn + 1} {name}: {list_[-1][0]:.2f} ms, CPU {list_[-1][1]:.2f} ms a photo", file=sys.stderr)
 
     def ratio(name: str, to: str, which: int) -> str:
         return f"{statistics.median(a[which] / b[which] for a, b in zip(found[to], found[name], strict=True)):.2f}"

@@ -108,6 +108,7 @@ def test_a_small_file_that_would_fill_memory_is_refused_or_read_within_bounds() 
         normalise(gif[:6] + struct.pack("<HH", 60000, 60000) + gif[10:])
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_damaged_exif_costs_the_turn_and_not_the_photo() -> None:
     data = encoded(RED)
     assert opened(data[:2] + b"\xff\xe1\x00\x20Exif\0\0MM\0*" + b"\xff" * 20 + data[2:]).size == (40, 60)
