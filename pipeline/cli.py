@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
+from serving.flags import add_flags
+
 
 def parser() -> argparse.ArgumentParser:
     """All verbs."""
@@ -45,11 +47,7 @@ def parser() -> argparse.ArgumentParser:
     report.add_argument("folder", type=Path)
     report.add_argument("--compare", type=Path, metavar="DIR", help="set a second run beside it")
 
-    serve = verbs.add_parser("serve", help="serve the newest release of a folder over gRPC")
-    serve.add_argument("releases", type=Path)
-    serve.add_argument("--port", type=int, default=8500, help="0 takes a free one (default %(default)s)")
-    serve.add_argument("--model-name", default="m3net")
-    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    add_flags(verbs.add_parser("serve", help="serve the releases of a folder over gRPC and REST"), rest_api_port=8501)
 
     query = verbs.add_parser("query", help="find items with the same attribute as a photo")
     query.add_argument("image", type=Path)

@@ -168,7 +168,7 @@ def serve(arguments: argparse.Namespace) -> int:
     """The server, until it is told to stop."""
     from serving import server
 
-    return server.serve(arguments.releases, arguments.port, arguments.model_name, arguments.host)
+    return server.serve(arguments)
 
 
 def query(arguments: argparse.Namespace) -> int:

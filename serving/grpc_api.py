@@ -1,93 +1,91 @@
-"""TensorFlow Serving's gRPC services over whichever release is loaded; codes and words are the real server's."""
+"""TensorFlow Serving's gRPC services: who waits, what went wrong and how long it took; the answers are `calls`'."""
 
+import hmac
 import sys
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import grpc
 
-from serving.protos import get_model_status_pb2, predict_pb2
-from serving.servable import DEFAULT, RequestError, Servable
-from serving.tensors import from_proto, to_proto
+from serving.call import Call, Code, RequestError
+from serving.calls import Calls
+from serving.metrics import Metrics
 
-Current = Callable[[], Servable | None]
-
-
-# Not left to the generated base classes: they raise, and so print a trace in the server's log at every call.
-def _unimplemented(self: Any, request: Any, context: Any) -> None:  # noqa: ARG001
-    context.abort(grpc.StatusCode.UNIMPLEMENTED, "not answered here; there are Predict, GetModelStatus and Health")
+_Method = Callable[[Any, Any, Any], Any]
 
 
-class PredictionService:
-    """Predict; the other calls of the service answer UNIMPLEMENTED."""
+def _served(api: str, ask: Callable[[Calls, Any, Call], Any]) -> _Method:
+    """One method of a servicer."""
 
-    Classify = Regress = MultiInference = GetModelMetadata = _unimplemented  # the protocol's names
-
-    def __init__(self, model_name: str, current: Current) -> None:
-        self._model_name, self._current = model_name, current
-
-    def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """A request is answered from beginning to end by the release that was current when it came."""
+    def method(self: "_Service", request: Any, context: Any) -> Any:
+        started, status = time.perf_counter(), "OK"
         try:
-            return self._answer(request)
+            return ask(self.calls, request, Call(_seconds(context), context.add_callback))
         except RequestError as error:
+            status = error.code.name
             context.abort(error.code, str(error))
         except Exception as error:  # a defect, or memory that ran out: the client gets a line, the log the kind
+            status = Code.INTERNAL.name
             print(f"request failed: {error!r}", file=sys.stderr, flush=True)
-            context.abort(grpc.StatusCode.INTERNAL, "the server failed on this request; its log says why")
+            context.abort(Code.INTERNAL, "the server failed on this request; its log says why")
+        finally:
+            seconds = time.perf_counter() - started
+            self.metrics.request(_model(request), api, "GRPC", status, seconds)
 
-    def _answer(self, request: Any) -> Any:
-        servable = _resolve(request, self._model_name, self._current())
-        inputs = {name: _array(name, proto) for name, proto in request.inputs.items()}
-        outputs = servable.predict(request.model_spec.signature_name, inputs, tuple(request.output_filter))
-        response = predict_pb2.PredictResponse()
-        response.model_spec.name = self._model_name
-        response.model_spec.signature_name = request.model_spec.signature_name or DEFAULT
-        response.model_spec.version.value = servable.manifest.version
-        for name, array in outputs.items():
-            response.outputs[name].CopyFrom(to_proto(array))
-        return response
+    return method
 
 
-class ModelService:
-    """GetModelStatus of the release that is loaded; another call of the service answers UNIMPLEMENTED."""
-
-    HandleReloadConfigRequest = _unimplemented
-
-    def __init__(self, model_name: str, current: Current) -> None:
-        self._model_name, self._current = model_name, current
-
-    def GetModelStatus(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """AVAILABLE for the version that answers."""
-        try:
-            servable = _resolve(request, self._model_name, self._current())
-        except RequestError as error:
-            context.abort(error.code, str(error))
-        status = get_model_status_pb2.ModelVersionStatus
-        available = status(version=servable.manifest.version, state=status.AVAILABLE)
-        available.status.SetInParent()  # present and empty is how the real server says OK
-        return get_model_status_pb2.GetModelStatusResponse(model_version_status=[available])
+def _seconds(context: Any) -> float | None:
+    """Until the caller's deadline. Without one gRPC gives the time to the end of its clock, more than a lock can wait."""
+    left = context.time_remaining()
+    return left if left is not None and left < threading.TIMEOUT_MAX else None
 
 
-def _resolve(request: Any, model_name: str, servable: Servable | None) -> Servable:
-    """The servable that the request's ModelSpec asks for. Raises: RequestError."""
-    if not request.HasField("model_spec"):
-        raise RequestError(grpc.StatusCode.INVALID_ARGUMENT, "Missing ModelSpec")
-    spec = request.model_spec
-    if not spec.name:
-        raise RequestError(grpc.StatusCode.INVALID_ARGUMENT, "ModelSpec has no name specified")
-    if spec.WhichOneof("version_choice") == "version_label":
-        message = f"Unrecognized servable version label: {spec.version_label}"
-        raise RequestError(grpc.StatusCode.INVALID_ARGUMENT, message)
-    exact = spec.WhichOneof("version_choice") == "version"
-    asked = f"Specific({spec.name}, {spec.version.value})" if exact else f"Latest({spec.name})"
-    if spec.name != model_name or servable is None or (exact and spec.version.value != servable.manifest.version):
-        raise RequestError(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {asked}")
-    return servable
+def _model(request: Any) -> str:
+    if hasattr(request, "model_spec"):
+        return str(request.model_spec.name)
+    return str(request.tasks[0].model_spec.name) if getattr(request, "tasks", None) else ""
 
 
-def _array(name: str, proto: Any) -> Any:
-    try:
-        return from_proto(proto)
-    except ValueError as error:
-        raise RequestError(grpc.StatusCode.INVALID_ARGUMENT, f'input "{name}": {error}') from None
+class _Service:
+    def __init__(self, calls: Calls, metrics: Metrics) -> None:
+        self.calls, self.metrics = calls, metrics
+
+
+# Not subclasses of the generated bases: those raise on what is missing, and here nothing is.
+class PredictionService(_Service):
+    """Predict and its kin, under the protocol's names."""
+
+    Predict = _served("Predict", Calls.predict)
+    GetModelMetadata = _served("GetModelMetadata", Calls.metadata)
+    Classify = _served("Classify", Calls.classify)
+    Regress = _served("Regress", Calls.regress)
+    MultiInference = _served("MultiInference", Calls.multi_inference)
+
+
+class ModelService(_Service):
+    """Which versions there are, and which there shall be."""
+
+    GetModelStatus = _served("GetModelStatus", Calls.status)
+    HandleReloadConfigRequest = _served("HandleReloadConfigRequest", Calls.reload)
+
+
+class TokenCheck(grpc.ServerInterceptor):
+    """Refuses calls without `authorization: Bearer <token>`; health checks, which tell nothing, go through."""
+
+    def __init__(self, token: str) -> None:
+        self._expected = f"Bearer {token}".encode()
+
+        def refuse(_: Any, context: Any) -> None:
+            context.abort(Code.UNAUTHENTICATED, "a bearer token is needed, as metadata authorization")
+
+        self._refusal = grpc.unary_unary_rpc_method_handler(refuse)
+
+    def intercept_service(self, continuation: Callable[[Any], Any], details: Any) -> Any:
+        """See `grpc.ServerInterceptor`."""
+        given = dict(details.invocation_metadata).get("authorization", "")
+        if details.method.startswith("/grpc.health.") or hmac.compare_digest(given.encode(), self._expected):
+            return continuation(details)
+        return self._refusal

@@ -45,15 +45,23 @@ def _load(*names: str) -> list[types.ModuleType]:
 
 # By name, not by import statements: those would have to run between two statements, and a checker of imports would
 # read them as the TensorFlow that the client is to live without.
-tensor_pb2, tensor_shape_pb2, types_pb2 = _load(
+tensor_pb2, tensor_shape_pb2, types_pb2, meta_graph_pb2, saved_model_pb2 = _load(
     "tensorflow.core.framework.tensor_pb2",
     "tensorflow.core.framework.tensor_shape_pb2",
     "tensorflow.core.framework.types_pb2",
+    "tensorflow.core.protobuf.meta_graph_pb2",
+    "tensorflow.core.protobuf.saved_model_pb2",
 )
-get_model_status_pb2, model_service_pb2_grpc, predict_pb2, prediction_log_pb2, prediction_service_pb2_grpc = _load(
-    "tensorflow_serving.apis.get_model_status_pb2",
-    "tensorflow_serving.apis.model_service_pb2_grpc",
+model_pb2, predict_pb2, get_model_metadata_pb2, get_model_status_pb2, model_management_pb2, prediction_log_pb2 = _load(
+    "tensorflow_serving.apis.model_pb2",
     "tensorflow_serving.apis.predict_pb2",
+    "tensorflow_serving.apis.get_model_metadata_pb2",
+    "tensorflow_serving.apis.get_model_status_pb2",
+    "tensorflow_serving.apis.model_management_pb2",
     "tensorflow_serving.apis.prediction_log_pb2",
+)
+model_service_pb2_grpc, prediction_service_pb2_grpc, model_server_config_pb2 = _load(
+    "tensorflow_serving.apis.model_service_pb2_grpc",
     "tensorflow_serving.apis.prediction_service_pb2_grpc",
+    "tensorflow_serving.config.model_server_config_pb2",
 )

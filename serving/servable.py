@@ -3,162 +3,154 @@
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import grpc
 import numpy as np
 
 from models.taxonomy import Taxonomy
+from serving import retrieval
+from serving.batcher import Arrays, Batcher, Batching
+from serving.call import Call, invalid
 from serving.index import open_index
 from serving.items import Items
-from serving.protos import prediction_log_pb2
+from serving.photos import MOST_PIXELS, pixels
+from serving.protos import prediction_log_pb2, saved_model_pb2
 from serving.release import INDEX, ITEMS, WARM_UP, Manifest, ReleaseError, verify
+from serving.retrieval import SEARCH
+from serving.signatures import DEFAULT, check_names, check_outputs, find_signature
 from serving.tensors import from_proto
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
 
-DEFAULT = "serving_default"
-SEARCH = "search"
-MAX_K = 1000
-_SEARCH_INPUTS = ("image", "attribute", "k")
-_SEARCH_OUTPUTS = ("id", "score")  # the contract's; those below come only where they are asked for by name
-_ITEM_OUTPUTS = ("class", "image")
-
-
-class RequestError(Exception):
-    """A request that cannot be answered: the gRPC code to send, and as its text the message."""
-
-    def __init__(self, code: grpc.StatusCode, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
 
 class Servable:
-    """A verified release in memory, warmed. Raises: ReleaseError where `folder` is not a whole release."""
+    """A verified release in memory, warmed. Raises: ReleaseError where `folder` is not a whole release.
 
-    def __init__(self, folder: Path) -> None:
+    `definitions` holds every signature as GetModelMetadata tells of it. `observe`: see `Batcher`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        batching: Batching | None = None,
+        observe: Callable[[str, int, float], None] = lambda *_: None,
+    ) -> None:
+        batching = batching or Batching()
         self.manifest: Manifest = verify(folder)
         self.taxonomy = Taxonomy.from_json(json.dumps(self.manifest.taxonomy))
-        self._items = Items(folder / ITEMS, self.taxonomy)
-        self._indexes = {name: open_index(folder / INDEX / name) for name in self.taxonomy.names}
-        if len(self._items) != (size := self._indexes[self.taxonomy.names[0]].info.size):
-            raise ReleaseError(f"{folder}: {len(self._items)} items for indexes of {size}; build both and push again")
+        self._attributes = {name.encode() for name in self.taxonomy.names}
+        items = Items(folder / ITEMS, self.taxonomy)
+        indexes = {name: open_index(folder / INDEX / name) for name in self.taxonomy.names}
+        if len(items) != (size := indexes[self.taxonomy.names[0]].info.size):
+            raise ReleaseError(f"{folder}: {len(items)} items for indexes of {size}; build both and push again")
+        self._retrieval = retrieval.Retrieval(self.taxonomy, items, indexes)
         # Held, for the signatures alone do not keep the model's variables alive.
         self._model = tf.saved_model.load(str(folder))
         self._signatures: dict[str, Any] = dict(self._model.signatures)
         if missing := {DEFAULT, "embed"} - set(self._signatures):
             raise ReleaseError(f"{folder}: the model has no signature {sorted(missing)[0]}; export it and push again")
-        self._warm(folder / WARM_UP)
+        self.definitions: dict[str, Any] = {**_definitions(folder), SEARCH: retrieval.signature()}
+        self._batched = {name for name, function in self._signatures.items() if _has_batch_axis(function)}
+        self._batcher = Batcher(self._execute, batching, observe)
+        try:
+            self._warm(folder / WARM_UP, batching.max_batch_size)
+        except BaseException:
+            self.close()
+            raise
 
-    def _warm(self, records: Path) -> None:
-        """Replays the warm-up file, and with its photos every signature and index: the first request pays for none."""
+    def close(self) -> None:
+        """Answers what is under way, then ends; nobody may ask any more."""
+        self._batcher.close()
+
+    def waiting(self) -> int:
+        """Rows that wait for the model."""
+        return self._batcher.waiting()
+
+    def _warm(self, records: Path, largest: int) -> None:
+        """Replays the warm-up file, and with its photos every signature and index, alone and in the largest batch: the
+        first request pays for none of it."""
         for record in tf.data.TFRecordDataset(str(records)):
             request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
             inputs = {name: from_proto(proto) for name, proto in request.inputs.items()}
             self.predict(request.model_spec.signature_name, inputs)
             self.predict(SEARCH, {**inputs, "k": np.array(10, np.int32)})
         for name, function in self._signatures.items():
-            if (needed := set(function.structured_input_signature[1])) <= set(inputs):
-                self.predict(name, {key: inputs[key] for key in needed})
+            if name != DEFAULT and (needed := set(function.structured_input_signature[1])) <= set(inputs):
+                for rows in (1, largest) if name in self._batched else (1,):
+                    self.predict(name, {key: np.repeat(inputs[key], rows) for key in needed})
 
-    def predict(
-        self, signature: str, inputs: dict[str, np.ndarray], output_filter: Sequence[str] = ()
-    ) -> dict[str, np.ndarray]:
+    def predict(self, signature: str, inputs: Arrays, output_filter: Sequence[str] = (), call: Call | None = None) -> Arrays:
         """Answers one request.
 
         Args:
             signature: "" = serving_default. inputs: an array a name, strings as bytes in object arrays.
-            output_filter: the outputs to return; none = all of the contract's.
+            output_filter: the outputs to return; none = all of the contract's. call: who waits; none = for ever.
         Returns: an array a name. `search` gives `id` bytes (B, k) and `score` float32 (B, k), k cut to the items there
             are; asked for by name also `class` bytes (B, k), the item's classes of the attribute joined by |, and
             `image` bytes (B, k), its location.
         Raises: RequestError.
         """
-        signature = signature or DEFAULT
-        if signature == SEARCH:
-            usual, known = _SEARCH_OUTPUTS, (*_SEARCH_OUTPUTS, *_ITEM_OUTPUTS)
-        elif signature in self._signatures:
-            usual = known = tuple(sorted(self._signatures[signature].structured_outputs))
-        else:
-            raise RequestError(grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{signature}" not found.')
-        _check_outputs(output_filter, known)
-        wanted = tuple(output_filter) or usual
-        outputs = self._search(inputs, wanted) if signature == SEARCH else self._run(signature, inputs)
-        return {name: outputs[name] for name in wanted}
+        signature, call = signature or DEFAULT, call or Call()
+        find_signature(self.definitions, signature)
+        if signature != SEARCH:
+            usual = tuple(sorted(self._signatures[signature].structured_outputs))
+            check_outputs(output_filter, usual)
+            outputs = self._run(signature, inputs, call)
+            return {name: outputs[name] for name in tuple(output_filter) or usual}
+        check_outputs(output_filter, (*retrieval.OUTPUTS, *retrieval.ITEM_OUTPUTS))
+        check_names(set(inputs), set(retrieval.INPUTS))
+        k = retrieval.depth(inputs["k"])
+        vectors = self._run("embed", {"image": inputs["image"], "attribute": inputs["attribute"]}, call)["vector"]
+        return self._retrieval.search(vectors, inputs["attribute"], k, tuple(output_filter) or retrieval.OUTPUTS)
 
-    def _run(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Asks the SavedModel, as it is."""
-        function = self._signatures[signature]
-        expected = function.structured_input_signature[1]
-        _check_names(set(inputs), set(expected))
+    def _run(self, signature: str, inputs: Arrays, call: Call) -> Arrays:
+        """Asks the SavedModel, once what is asked makes sense."""
+        expected = self._signatures[signature].structured_input_signature[1]
+        check_names(set(inputs), set(expected))
         for name, spec in expected.items():
             array = inputs[name]
             if array.dtype != spec.dtype.as_numpy_dtype or not spec.shape.is_compatible_with(array.shape):
-                raise _invalid(
+                raise invalid(
                     f'input "{name}" must be {spec.dtype.name} of shape {_shape(spec.shape)}; '
                     f"got {'string' if array.dtype == object else array.dtype} of shape {_shape(array.shape)}"
                 )
         if len({len(array) for array in inputs.values() if array.ndim}) > 1:
             counts = ", ".join(f"{name} {len(array)}" for name, array in sorted(inputs.items()))
-            raise _invalid(f"the inputs of one request hold one batch; got {counts}")
-        if "attribute" in expected:
-            self._check_attributes(inputs["attribute"])
+            raise invalid(f"the inputs of one request hold one batch; got {counts}")
+        self._check_content(inputs)
+        return self._batcher.ask(signature, inputs, call) if signature in self._batched else self._execute(signature, inputs)
+
+    def _check_content(self, inputs: Arrays) -> None:
+        for photo in inputs["image"].tolist() if "image" in inputs else ():
+            if (claimed := pixels(photo)) > MOST_PIXELS:
+                raise invalid(f"a photo of {claimed:,} pixels is not decoded; at most {MOST_PIXELS:,}: send it smaller")
+        unknown = sorted(set(inputs["attribute"].tolist()) - self._attributes) if "attribute" in inputs else ()
+        if unknown:
+            given = unknown[0].decode(errors="replace")
+            raise invalid(f'unknown attribute "{given}"; there are: {", ".join(self.taxonomy.names)}')
+
+    def _execute(self, signature: str, inputs: Arrays) -> Arrays:
+        function = self._signatures[signature]
+        expected = function.structured_input_signature[1]
         try:
             found = function(**{n: tf.constant(inputs[n], s.dtype, inputs[n].shape) for n, s in expected.items()})
         except tf.errors.InvalidArgumentError as error:
-            raise _invalid(_reason(error.message)) from None
+            raise invalid(_reason(error.message)) from None
         return {name: value.numpy() for name, value in found.items()}
 
-    def _check_attributes(self, attributes: np.ndarray) -> None:
-        names = {name.encode() for name in self.taxonomy.names}
-        if unknown := sorted(set(attributes.tolist()) - names):
-            given = unknown[0].decode(errors="replace")
-            raise _invalid(f'unknown attribute "{given}"; there are: {", ".join(self.taxonomy.names)}')
 
-    def _search(self, inputs: dict[str, np.ndarray], wanted: Sequence[str]) -> dict[str, np.ndarray]:
-        """Embeds the photos, then asks each attribute's index once for all of its queries."""
-        _check_names(set(inputs), set(_SEARCH_INPUTS))
-        if inputs["k"].shape != () or inputs["k"].dtype.kind != "i" or not 1 <= int(inputs["k"]) <= MAX_K:
-            raise _invalid(f'input "k" must be one integer from 1 to {MAX_K}, of shape ()')
-        asked = inputs["attribute"]
-        vectors = self._run("embed", {"image": inputs["image"], "attribute": asked})["vector"]
-        if not np.isfinite(vectors).all():
-            raise RequestError(grpc.StatusCode.INTERNAL, "the model gave a vector that is not finite for this photo")
-        shape = (len(vectors), min(int(inputs["k"]), len(self._items)))
-        rows, outputs = np.empty(shape, np.int32), {name: np.empty(shape, object) for name in wanted}
-        outputs["score"] = np.empty(shape, np.float32)
-        for name in set(asked.tolist()):
-            of_name = asked == name
-            attribute = name.decode()
-            rows[of_name], outputs["score"][of_name] = self._indexes[attribute].search(vectors[of_name], shape[1])
-            if "class" in wanted:
-                outputs["class"][of_name] = self._items.classes(attribute)[rows[of_name]]
-        return {**outputs, "id": self._items.ids[rows], "image": self._items.images[rows]}
+def _definitions(folder: Path) -> dict[str, Any]:
+    saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    return dict(saved.meta_graphs[0].signature_def)
 
 
-def _check_names(given: set[str], expected: set[str]) -> None:
-    if given != expected:
-        sent, needed, extra, missing = (
-            ",".join(sorted(names)) for names in (given, expected, given - expected, expected - given)
-        )
-        raise _invalid(
-            f"input size does not match signature: {len(given)}!={len(expected)} len({{{sent}}}) != len({{{needed}}}). "
-            f"Sent extra: {{{extra}}}. Missing but required: {{{missing}}}."
-        )
-
-
-def _check_outputs(output_filter: Sequence[str], known: Sequence[str]) -> None:
-    for place, name in enumerate(output_filter):
-        if name not in known:
-            expected = ",".join(known)
-            raise _invalid(
-                f"output tensor alias not found in signature: {name} Outputs expected to be in the set {{{expected}}}."
-            )
-        if name in output_filter[:place]:
-            raise _invalid(f"duplicate output tensor alias: {name}")
+def _has_batch_axis(function: Any) -> bool:
+    """Whether requests can be run side by side: every input and output has a first axis of any length."""
+    specs = (*function.structured_input_signature[1].values(), *function.structured_outputs.values())
+    return all(spec.shape.rank and spec.shape[0] is None for spec in specs)
 
 
 def _reason(message: str) -> str:
@@ -169,7 +161,3 @@ def _reason(message: str) -> str:
 
 def _shape(sizes: Any) -> str:
     return f"({', '.join('B' if size is None else str(size) for size in sizes)})"
-
-
-def _invalid(message: str) -> RequestError:
-    return RequestError(grpc.StatusCode.INVALID_ARGUMENT, message)

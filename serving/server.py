@@ -1,4 +1,4 @@
-"""The embedded server: loads the newest release, answers TF Serving's protocol, moves to newer releases as they come.
+"""The embedded server: loads releases, answers TF Serving's protocols, moves to newer releases as they come.
 
 A release is verified, loaded and warmed before the first request sees it; one that fails leaves the former in place.
 """
@@ -7,114 +7,223 @@ import argparse
 import signal
 import sys
 import threading
+import time
+from collections.abc import Callable, Mapping
 from concurrent import futures
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from serving.grpc_api import ModelService, PredictionService
+from serving import settings
+from serving.batcher import Batching
+from serving.call import RequestError
+from serving.calls import Calls
+from serving.flags import add_flags
+from serving.grpc_api import ModelService, PredictionService, TokenCheck
+from serving.manager import Manager
+from serving.metrics import Metrics
+from serving.policy import ModelConfig, configs_of
 from serving.protos import model_service_pb2_grpc, prediction_service_pb2_grpc
 from serving.release import versions
+from serving.request_log import RequestLogs
+from serving.rest_api import Limits, RestServer
 from serving.servable import Servable
+from serving.tls import grpc_credentials, rest_context
 
 _POLL_SECONDS = 1.0
 _GRACE_SECONDS = 10.0
-_THREADS = 8
+_SPARE_THREADS = 16  # beside those that wait for the model: for health, status, and refusing in time
+_MOST_THREADS = 256
 _MOST_BYTES = 64 << 20  # of a request: a batch of photos is soon more than gRPC's own limit of 4 MB
 
 
-class Server:
-    """A gRPC server over the folder `releases`; `port` 0 takes a free one, `address` says which.
+@dataclass(frozen=True)
+class Settings:
+    """What a server is started with. `rest_port` None = no REST; a port of 0 takes a free one."""
 
-    It listens on loopback unless told otherwise, for it knows neither users nor encryption yet.
-    Raises: RuntimeError where the port cannot be had.
+    models: Mapping[str, ModelConfig]
+    port: int = 0
+    rest_port: int | None = None
+    host: str = "127.0.0.1"
+    batching: Batching = field(default_factory=Batching)
+    tls: settings.Tls | None = None
+    token: str = ""
+    metrics_path: str = settings.METRICS_PATH
+    rest_seconds: float = 30.0
+
+
+class Server:
+    """gRPC and, if asked for, REST; `address` and `rest.address` say where. It listens at once and loads in `run`.
+
+    Raises: RuntimeError or OSError where a port cannot be had; SettingsError for TLS texts that are none.
     """
 
-    def __init__(self, releases: Path, port: int, model_name: str = "m3net", host: str = "127.0.0.1") -> None:
-        self.releases, self.model_name = releases, model_name
-        self._servable: Servable | None = None
-        self._refused: set[int] = set()
+    def __init__(self, given: Settings) -> None:
+        self._given = given
+        self.manager = Manager(given.models, self._load, self._say)
+        gauges: dict[str, Callable[[], Mapping[str, float]]] = {
+            ":m3net:waiting_rows": self.manager.waiting,
+            ":m3net:model_ready": self.manager.ready,
+        }
+        self.metrics = Metrics(self.manager.ready, gauges)
+        self._logs = RequestLogs()
+        calls = Calls(self.manager, lambda name, *pair: self._logs.add(self.manager.logging(name), *pair))
         self._stopping = threading.Event()
         self._health = health.HealthServicer()
-        self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
-        # so_reuseport off: two servers on one port would each get half the requests and nobody an error.
-        options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", _MOST_BYTES)]
-        self._grpc = grpc.server(futures.ThreadPoolExecutor(_THREADS), options=options)
-        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-            PredictionService(model_name, lambda: self._servable), self._grpc
-        )
-        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(model_name, lambda: self._servable), self._grpc)
+        self._tell_health()
+        self._grpc = _grpc_server(given)
+        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(calls, self.metrics), self._grpc)
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(calls, self.metrics), self._grpc)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
-        self.address = f"{host}:{self._grpc.add_insecure_port(f'{host}:{port}')}"
+        host = f"[{given.host}]" if ":" in given.host else given.host
+        wanted = f"{host}:{given.port}"
+        port = (
+            self._grpc.add_secure_port(wanted, grpc_credentials(given.tls))
+            if given.tls
+            else self._grpc.add_insecure_port(wanted)
+        )
+        self.address = f"{host}:{port}"
+        self.rest = self._rest(calls) if given.rest_port is not None else None
         self._grpc.start()
 
-    def run(self) -> None:
-        """Serves until `stop`; then lets requests under way finish. gRPC's own threads answer all the while."""
+    def _rest(self, calls: Calls) -> RestServer:
+        given = self._given
+        context, limits = rest_context(given.tls) if given.tls else None, Limits(_MOST_BYTES, given.rest_seconds)
+        where = (given.host, given.rest_port or 0)
+        rest = RestServer(*where, calls, self.metrics, given.metrics_path, given.token, context, limits)
+        rest.start()
+        return rest
+
+    def run(self, config_file: Path | None = None, config_seconds: float = 0.0) -> None:
+        """Serves until `stop`; then answers what is under way. `config_file` is read anew every `config_seconds`."""
+        read_at, text = time.monotonic(), config_file.read_bytes() if config_file else b""
         while not self._stopping.is_set():
-            self._refresh()
+            self.manager.refresh()
+            self._tell_health()
             self._stopping.wait(_POLL_SECONDS)
-        self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
-        self._grpc.stop(_GRACE_SECONDS).wait()
+            if config_file and config_seconds and time.monotonic() >= read_at + config_seconds:
+                read_at, text = time.monotonic(), self._reread(config_file, text)
+        self._set_health("", False)
+        stopped = self._grpc.stop(_GRACE_SECONDS)  # refuses what is new from here on
+        if self.rest:
+            self.rest.stop(_GRACE_SECONDS)
+        stopped.wait()
+        self.manager.close()
+        self._logs.close()
 
     def stop(self) -> None:
         """Ends `run`; may be called from a signal handler."""
         self._stopping.set()
 
-    def _refresh(self) -> None:
-        """Moves to the newest release that is newer than the one that answers, if there is one and it is whole."""
-        loaded = self._servable.manifest.version if self._servable else -1
+    def _reread(self, config_file: Path, before: bytes) -> bytes:
         try:
-            newer = [v for v in versions(self.releases) if v > loaded and v not in self._refused]
-        except OSError:
-            return  # the folder is away, as a network's share can be for a while: what is loaded goes on answering
-        for version in reversed(newer):
-            try:
-                # One reference, set once the release is warm: a request reads it once and never sees two releases.
-                self._servable = Servable(self.releases / str(version))
-            except Exception as error:  # whatever is wrong with it, the former release goes on answering
-                self._refused.add(version)
-                reason = " ".join(str(error).split()) or repr(error)
-                print(f"version {version} refused: {reason}", file=sys.stderr, flush=True)
-                continue
-            self._set_health(health_pb2.HealthCheckResponse.SERVING)
-            print(f"serving {self.model_name} version {version} on {self.address}", flush=True)
+            if (text := config_file.read_bytes()) != before:
+                self.manager.reload(settings.read_models(config_file))
+                print(f"{config_file} read again", flush=True)
+            return text
+        except (OSError, settings.SettingsError, RequestError) as error:
+            print(f"{config_file} not taken over: {error}", file=sys.stderr, flush=True)
+            return before
+
+    def _load(self, name: str, folder: Path) -> Servable:
+        return Servable(folder, self._given.batching, partial(self.metrics.batch, name))
+
+    def _say(self, name: str, version: int) -> None:
+        self._tell_health()
+        print(f"serving {name} version {version} on {self.address}", flush=True)
+
+    def _tell_health(self) -> None:
+        ready = self.manager.ready()
+        for name, one in ready.items():
+            self._set_health(name, one)
+        self._set_health("", bool(ready) and all(ready.values()))
+
+    def _set_health(self, service: str, ready: bool) -> None:
+        if ready and self._stopping.is_set():
             return
-
-    def _set_health(self, state: int) -> None:
-        for service in ("", self.model_name):
-            self._health.set(service, state)
+        state = health_pb2.HealthCheckResponse
+        self._health.set(service, state.SERVING if ready else state.NOT_SERVING)
 
 
-def serve(releases: Path, port: int, model_name: str, host: str) -> int:
-    """Serves until SIGTERM or SIGINT. Returns: the exit code, 2 for a user's mistake, with one line on stderr."""
-    if not releases.is_dir():
-        print(f"m3net serve: {releases} is no folder; give the folder that holds the releases", file=sys.stderr)
-        return 2
+def _grpc_server(given: Settings) -> Any:
+    batching = given.batching
+    waiting = batching.most_waiting + batching.max_batch_size * batching.num_batch_threads
+    threads = min(_MOST_THREADS, waiting + _SPARE_THREADS)
+    # so_reuseport off: two servers on one port would each get half the requests and nobody an error.
+    options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", _MOST_BYTES)]
+    # A message is read once a thread takes its request, so that threads bound the memory; of requests without a thread
+    # as many again may stand in line, further ones are refused by gRPC itself.
+    pool, interceptors = futures.ThreadPoolExecutor(threads), [TokenCheck(given.token)] if given.token else []
+    return grpc.server(pool, options=options, interceptors=interceptors, maximum_concurrent_rpcs=2 * threads)
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """Serves until SIGTERM or SIGINT, as the flags say. Returns: the exit code, 2 for a mistake, one line on stderr."""
     try:
-        server = Server(releases, port, model_name, host)
-    except RuntimeError:
-        print(f"m3net serve: {host}:{port} cannot be listened on; choose another --port", file=sys.stderr)
+        given = _settings(arguments)
+        server = Server(given)
+    except (settings.SettingsError, RequestError, FileNotFoundError, PermissionError, IsADirectoryError) as error:
+        print(f"m3net serve: {error}", file=sys.stderr)
         return 2
-    if not versions(releases):
+    except (RuntimeError, OSError):
+        ports = f"{arguments.host}:{arguments.port}"
+        others = f" or {arguments.rest_api_port}" if arguments.rest_api_port else ""
+        flags = " or --rest-api-port" if arguments.rest_api_port else ""
+        print(f"m3net serve: {ports}{others} cannot be listened on; choose another --port{flags}", file=sys.stderr)
+        return 2
+    for config in given.models.values():
+        _hint(config.base_path)
+    if server.rest:
+        print(f"REST: http{'s' if given.tls else ''}://{server.rest.address}/v1/models", flush=True)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: server.stop())
+    server.run(arguments.model_config_file, arguments.model_config_file_poll_wait_seconds)
+    return 0
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    if arguments.model_config_file:
+        models = configs_of(settings.read_models(arguments.model_config_file))
+    elif arguments.releases is None:
+        raise settings.SettingsError("give the folder that holds the releases, or --model-config-file")
+    elif not arguments.releases.is_dir():
+        raise settings.SettingsError(f"{arguments.releases} is no folder; give the folder that holds the releases")
+    else:
+        models = {arguments.model_name: ModelConfig(arguments.releases)}
+    token = arguments.token_file.read_text(encoding="utf-8").strip() if arguments.token_file else ""
+    if arguments.token_file and not token:
+        raise settings.SettingsError(f"{arguments.token_file}: holds no token")
+    read = settings
+    batching, tls, page = arguments.batching_parameters_file, arguments.ssl_config_file, arguments.monitoring_config_file
+    return Settings(
+        models,
+        arguments.port,
+        arguments.rest_api_port or None,
+        arguments.host,
+        read.read_batching(batching) if batching else Batching(),
+        read.read_tls(tls) if tls else None,
+        token,
+        read.read_metrics_path(page) if page else settings.METRICS_PATH,
+        arguments.rest_api_timeout_in_ms / 1000,
+    )
+
+
+def _hint(releases: Path) -> None:
+    if releases.is_dir() and not versions(releases):
         inside = releases / "releases"
         hint = f" (did you mean {inside}?)" if inside.is_dir() else ""
         print(f"{releases} holds no release yet{hint}; waiting for the first", file=sys.stderr, flush=True)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: server.stop())
-    server.run()
-    return 0
 
 
 def main(argv: list[str] | None = None) -> int:
     """`python -m serving.server`. Returns: the exit code."""
-    parser = argparse.ArgumentParser(prog="m3net serve", description="Serve the newest release of a folder over gRPC.")
-    parser.add_argument("releases", type=Path, help="the folder that holds the versions")
-    parser.add_argument("--port", type=int, default=8500, help="8500 unless said; 0 takes a free one")
-    parser.add_argument("--model-name", default="m3net", help="the name that clients ask for")
-    parser.add_argument("--host", default="127.0.0.1", help="loopback unless said: there is no authentication")
-    arguments = parser.parse_args(argv)
-    return serve(arguments.releases, arguments.port, arguments.model_name, arguments.host)
+    parser = argparse.ArgumentParser(prog="m3net serve", description="Serve releases over gRPC and REST.")
+    add_flags(parser, rest_api_port=0)
+    return serve(parser.parse_args(argv))
 
 
 if __name__ == "__main__":

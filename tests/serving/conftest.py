@@ -1,118 +1,19 @@
-"""A drawn release, small enough that NumPy redoes all of it: 4 x 4 PNG photos, a linear model, 30 items."""
+"""Fixtures of a drawn release and of servers that answer from it."""
 
-import io
-import re
-import subprocess
-import sys
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
-from models.taxonomy import Attribute, Taxonomy
-from serving import index, release
-
-ROOT = Path(__file__).parents[2]
-ITEMS, LENGTH = 30, 8
-TAXONOMY = Taxonomy((Attribute("neckline", ("round", "v_neck", "square")), Attribute("pocket", ("patch", "flap"), True)))
-
-
-def _photo(seed: int) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(_pixels(seed)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def _pixels(seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """What version `version` of the drawn model and its items are; every version has weights of its own."""
-
-    version: int
-    weights: dict[str, np.ndarray] = field(init=False)
-    labels: dict[str, list[list[int]]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        random = np.random.default_rng(self.version)
-        weights = {n: random.normal(size=(48, LENGTH)).astype(np.float32) for n in TAXONOMY.names}
-        neckline = [[int(random.integers(3))] if i % 5 else [] for i in range(ITEMS)]
-        object.__setattr__(self, "weights", weights)
-        object.__setattr__(self, "labels", {"neckline": neckline, "pocket": [[0, 1] if i % 2 else [1] for i in range(ITEMS)]})
-
-    def vectors(self, seeds: list[int], attribute: str) -> np.ndarray:
-        pixels = np.stack([_pixels(seed) for seed in seeds]).reshape(len(seeds), -1).astype(np.float32) / 255
-        return pixels @ self.weights[attribute]
-
-    def id(self, item: int) -> str:
-        return f"v{self.version}-{item}"
-
-    def neighbours(self, seed: int, attribute: str, k: int) -> list[tuple[str, str, float]]:
-        """By the definition: every item scored, sorted by score, then by row. Item i is photo i."""
-        scores = self.vectors(list(range(ITEMS)), attribute) @ self.vectors([seed], attribute)[0]
-        order = sorted(range(ITEMS), key=lambda i: (-scores[i], i))[:k]
-        names = TAXONOMY[attribute].classes
-        return [(self.id(i), "|".join(names[c] for c in self.labels[attribute][i]), float(scores[i])) for i in order]
-
-
-def save_model(drawn: Drawn, folder: Path) -> None:
-    import tensorflow as tf
-
-    stacked = np.stack([drawn.weights[name] for name in TAXONOMY.names])
-    names = tf.constant([name.encode() for name in TAXONOMY.names])
-    strings = tf.TensorSpec((None,), tf.string)
-
-    class Module(tf.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.stacked = tf.Variable(stacked)
-
-        def flat(self, image: tf.Tensor) -> tf.Tensor:
-            def one(content: tf.Tensor) -> tf.Tensor:
-                return tf.image.resize(tf.io.decode_image(content, 3, expand_animations=False), (4, 4)) / 255.0
-
-            return tf.reshape(tf.map_fn(one, image, fn_output_signature=tf.float32), (-1, 48))
-
-        @tf.function(input_signature=[strings, strings])
-        def embed(self, image: tf.Tensor, attribute: tf.Tensor) -> dict[str, tf.Tensor]:
-            place = tf.argmax(tf.cast(attribute[:, None] == names[None], tf.int32), axis=1)
-            return {"vector": tf.einsum("bi,bij->bj", self.flat(image), tf.gather(self.stacked, place))}
-
-        @tf.function(input_signature=[strings])
-        def classify(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
-            flat = self.flat(image)
-            return {a.name: tf.nn.softmax(flat[:, : len(a.classes)]) for a in TAXONOMY.attributes}
-
-        @tf.function(input_signature=[strings, strings])
-        def explain(self, image: tf.Tensor, attribute: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {"attention": tf.fill((tf.size(attribute), 2, 2), 0.25)}
-
-    module = Module()
-    functions = {name: getattr(module, name) for name in ("embed", "classify", "explain")}
-    tf.saved_model.save(module, str(folder), {**functions, "serving_default": module.embed})
-
-
-def save_items(drawn: Drawn, path: Path) -> None:
-    columns = {
-        "id": pa.array([drawn.id(i) for i in range(ITEMS)]),
-        "image": pa.array([f"photos/{i}.png" for i in range(ITEMS)]),
-        **{f"label/{name}": pa.array(rows, pa.list_(pa.int32())) for name, rows in drawn.labels.items()},
-    }
-    pq.write_table(pa.table(columns), path)
+from serving import release
+from tests.serving import drawn as drawing
+from tests.serving.drawn import Drawn, Running
 
 
 @pytest.fixture(scope="session")
 def photo() -> Callable[[int], bytes]:
     """Photo number n as a PNG, which no decoder rounds."""
-    return _photo
+    return drawing.photo
 
 
 @pytest.fixture(scope="session")
@@ -128,12 +29,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
 
     def make(version: int) -> Path:
         if version not in made:
-            drawn, folder = Drawn(version), tmp_path_factory.mktemp(f"parts{version}")
-            save_model(drawn, folder / "model")
-            for name in TAXONOMY.names:
-                index.build(drawn.vectors(list(range(ITEMS)), name), folder / "index" / name)
-            save_items(drawn, folder / "items.parquet")
-            made[version] = folder
+            made[version] = drawing.parts_of(version, tmp_path_factory.mktemp(f"parts{version}"))
         return made[version]
 
     return make
@@ -144,67 +40,18 @@ def compose_into(parts: Callable[[int], Path]) -> Callable[..., release.Manifest
     """What `push` is given; `like` takes another version's parts, `saved_model` another model."""
 
     def compose(folder: Path, version: int, like: int = 0, saved_model: Path | None = None) -> release.Manifest:
-        made = parts(like or version)
-        return release.compose(
-            folder,
-            version,
-            saved_model=saved_model or made / "model",
-            index=made / "index",
-            items=made / "items.parquet",
-            taxonomy=TAXONOMY,
-            system="drawn",
-            dataset="drawn",
-            metrics={"map": 0.5},
-            counts={"items": ITEMS},
-            warmup_image=_photo(0),
-        )
+        return drawing.compose(folder, version, parts(like or version), saved_model)
 
     return compose
 
 
-class Running:
-    """A server in a process of its own; `lines` is what it has said so far."""
-
-    def __init__(self, releases: Path, port: int = 0) -> None:
-        command = [sys.executable, "-m", "serving.server", str(releases), "--port", str(port)]
-        self.process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
-        )
-        self.lines: list[str] = []
-        self._more = threading.Condition()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        for line in self.process.stdout or ():
-            with self._more:
-                self.lines.append(line.rstrip())
-                self._more.notify_all()
-
-    def said(self, pattern: str, seconds: float = 60.0) -> re.Match[str]:
-        """Waits for a line that matches."""
-        found: list[re.Match[str]] = []
-
-        def look() -> bool:
-            found.extend(match for line in self.lines if (match := re.search(pattern, line)))
-            return bool(found)
-
-        with self._more:
-            assert self._more.wait_for(look, seconds), f"never said {pattern!r}; said:\n" + "\n".join(self.lines)
-        return found[0]
-
-    def end(self) -> int:
-        """SIGTERM. Returns: the exit code."""
-        self.process.terminate()
-        return self.process.wait(30)
-
-
 @pytest.fixture
-def start() -> Iterator[Callable[[Path, int], Running]]:
+def start() -> Iterator[Callable[..., Running]]:
     """Starts servers, and leaves none behind."""
     running: list[Running] = []
 
-    def begin(releases: Path, port: int) -> Running:
-        running.append(Running(releases, port))
+    def begin(*arguments: str | Path, port: int = 0) -> Running:
+        running.append(Running(*arguments, port=port))
         return running[-1]
 
     yield begin

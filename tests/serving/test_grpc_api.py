@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import (
-    get_model_metadata_pb2,
     get_model_status_pb2,
     model_service_pb2_grpc,
     predict_pb2,
@@ -204,10 +203,3 @@ def test_health(channel: grpc.Channel) -> None:
     for service in ("", "m3net"):
         assert check(health_pb2.HealthCheckRequest(service=service)).status == health_pb2.HealthCheckResponse.SERVING
     assert refused(check, health_pb2.HealthCheckRequest(service="x"))[0] is Code.NOT_FOUND
-
-
-def test_what_is_not_answered_yet_says_so(stub: Any) -> None:
-    asked = get_model_metadata_pb2.GetModelMetadataRequest()
-    code, details = refused(stub.GetModelMetadata, asked)
-    assert code is Code.UNIMPLEMENTED
-    assert "Predict" in details

@@ -46,11 +46,11 @@ class Asker(threading.Thread):
 
 
 def test_a_servers_life(
-    tmp_path: Path, compose_into: Any, start: Callable[[Path, int], Any], photo: Callable[[int], bytes], drawn: Any
+    tmp_path: Path, compose_into: Any, start: Callable[..., Any], photo: Callable[[int], bytes], drawn: Any
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    server, address = start(tmp_path, port), f"127.0.0.1:{port}"
+    server, address = start(tmp_path, port=port), f"127.0.0.1:{port}"
     server.said("holds no release yet; waiting for the first")
     with Client(address) as client:
         assert not client.ready()

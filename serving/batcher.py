@@ -1,0 +1,150 @@
+"""Greedy batching: a free worker takes what waits and waits for nothing more.
+
+A fixed wait, TF Serving's `batch_timeout_micros`, is time lost at low load and a guess at high load; while a worker
+computes, the next batch gathers by itself, the larger the higher the load.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from serving.call import Call, Code, RequestError
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Batching:
+    """The fields of TF Serving's BatchingParameters that mean something here.
+
+    At most `max_batch_size` rows run at once, `max_enqueued_batches` of that many wait; more are refused.
+    """
+
+    max_batch_size: int = 32
+    max_enqueued_batches: int = 4
+    num_batch_threads: int = 1
+
+    @property
+    def most_waiting(self) -> int:
+        """Rows."""
+        return self.max_batch_size * self.max_enqueued_batches
+
+
+@dataclass
+class _Task:
+    signature: str
+    inputs: Arrays
+    rows: int
+    call: Call
+    answer: "Future[Arrays]" = field(default_factory=Future)
+
+
+class Batcher:
+    """Runs requests for `run(signature, inputs)` together; every array's first axis is the batch.
+
+    `observe(signature, rows, seconds)` hears of each run.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[str, Arrays], Arrays],
+        settings: Batching,
+        observe: Callable[[str, int, float], None] = lambda *_: None,
+    ) -> None:
+        self._run, self._settings, self._observe = run, settings, observe
+        self._tasks: deque[_Task] = deque()
+        self._rows = 0  # that wait
+        self._closed = False
+        self._more = threading.Condition()
+        self._workers = [threading.Thread(target=self._work, daemon=True) for _ in range(settings.num_batch_threads)]
+        for worker in self._workers:
+            worker.start()
+
+    def ask(self, signature: str, inputs: Arrays, call: Call) -> Arrays:
+        """The rows of `inputs`, answered. Raises: what `run` raises for them alone; RequestError where nobody waits any
+        longer, or too many do."""
+        task = _Task(signature, inputs, len(next(iter(inputs.values()))), call)
+        with self._more:
+            if self._closed:
+                raise RequestError(Code.UNAVAILABLE, "the server is stopping")
+            # A request larger than the whole queue may still wait, alone.
+            if self._tasks and self._rows + task.rows > self._settings.most_waiting:
+                message = "The batch scheduling queue to which this task was submitted is full; ask again later"
+                raise RequestError(Code.RESOURCE_EXHAUSTED, message)
+            self._tasks.append(task)
+            self._rows += task.rows
+            self._more.notify()
+        call.when_left(task.answer.cancel)
+        try:
+            return task.answer.result(call.remaining())
+        except TimeoutError:
+            task.answer.cancel()
+            raise RequestError(Code.DEADLINE_EXCEEDED, "Deadline Exceeded") from None
+        except CancelledError:
+            raise RequestError(Code.CANCELLED, "the caller has gone") from None
+
+    def close(self) -> None:
+        """Answers what waits, then ends the workers."""
+        with self._more:
+            self._closed = True
+            self._more.notify_all()
+        for worker in self._workers:
+            worker.join()
+
+    def waiting(self) -> int:
+        """Rows in the queue."""
+        return self._rows
+
+    def _work(self) -> None:
+        while tasks := self._take():
+            # From here on it can no longer be cancelled; what was cancelled before, or is too late, costs no computing.
+            wanted = [task for task in tasks if task.answer.set_running_or_notify_cancel()]
+            for task in (late := [task for task in wanted if task.call.expired()]):
+                task.answer.set_exception(RequestError(Code.DEADLINE_EXCEEDED, "Deadline Exceeded"))
+            if wanted := [task for task in wanted if task not in late]:
+                self._answer(wanted)
+
+    def _take(self) -> list[_Task]:
+        """The first that waits and all after it that fit beside it; nothing once closed and empty."""
+        with self._more:
+            while not self._tasks and not self._closed:
+                self._more.wait()
+            taken: list[_Task] = []
+            left: deque[_Task] = deque()
+            rows = 0
+            for task in self._tasks:
+                fits = rows + task.rows <= self._settings.max_batch_size and task.signature == self._tasks[0].signature
+                if not taken or fits:
+                    taken.append(task)
+                    rows += task.rows
+                else:
+                    left.append(task)
+            self._tasks = left
+            self._rows -= rows
+            return taken
+
+    def _answer(self, tasks: Sequence[_Task]) -> None:
+        names = tasks[0].inputs
+        inputs = {name: np.concatenate([task.inputs[name] for task in tasks]) for name in names} if len(tasks) > 1 else names
+        started = time.perf_counter()
+        try:
+            outputs = self._run(tasks[0].signature, inputs)
+        except Exception as error:
+            if len(tasks) == 1:
+                tasks[0].answer.set_exception(error)
+                return
+            # One of them spoils it. By halves, not one by one: a batch with a bad photo fails while it decodes, before
+            # the network runs, so that every good photo still passes through the network once, in few batches.
+            self._answer(tasks[: len(tasks) // 2])
+            self._answer(tasks[len(tasks) // 2 :])
+            return
+        self._observe(tasks[0].signature, sum(task.rows for task in tasks), time.perf_counter() - started)
+        start = 0
+        for task in tasks:
+            task.answer.set_result({name: array[start : start + task.rows] for name, array in outputs.items()})
+            start += task.rows

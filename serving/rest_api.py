@@ -1,0 +1,265 @@
+"""TF Serving's REST interface and the page that Prometheus reads, on the standard library's threads.
+
+Not a framework on an event loop: the work is done by threads that wait for the batcher, as under gRPC, and what runs
+here is one route, one body, one answer. Paths, codes and words: model_servers/http_rest_api_util.cc and http_server.cc.
+"""
+
+import hmac
+import json
+import re
+import socket
+import ssl
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import unquote
+
+from google.protobuf.json_format import MessageToDict
+
+from serving import json_tensors
+from serving.call import Call, Code, RequestError, invalid
+from serving.calls import Calls
+from serving.metrics import Metrics
+from serving.protos import get_model_metadata_pb2, get_model_status_pb2, model_pb2
+
+_STATUS = {
+    Code.INVALID_ARGUMENT: 400, Code.FAILED_PRECONDITION: 400, Code.OUT_OF_RANGE: 400, Code.UNAUTHENTICATED: 401,
+    Code.PERMISSION_DENIED: 403, Code.NOT_FOUND: 404, Code.ABORTED: 409, Code.RESOURCE_EXHAUSTED: 429, Code.CANCELLED: 499,
+    Code.UNIMPLEMENTED: 501, Code.UNAVAILABLE: 503, Code.DEADLINE_EXCEEDED: 504,
+}  # fmt: skip
+_VERSION = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
+_ASK = re.compile(rf"/v1/models/(?P<name>[^/:]+){_VERSION}:(?P<method>classify|regress|predict)", re.IGNORECASE)
+_TELL = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_VERSION}(?:/(?P<method>metadata))?", re.IGNORECASE)
+_IDLE_SECONDS = 30.0  # that a connection may be silent, also in the middle of a request
+_MOST_CONNECTIONS = 256  # a thread each; more are turned away
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of one request: bytes of its body, seconds until its answer (`--rest_api_timeout_in_ms`)."""
+
+    most_bytes: int = 64 << 20
+    seconds: float = 30.0
+
+
+class RestServer(ThreadingHTTPServer):
+    """Listens from the start and answers once `start` is called; `metrics_path` "" shows no metrics.
+
+    Raises: OSError where the port cannot be had.
+    """
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        calls: Calls,
+        metrics: Metrics,
+        metrics_path: str,
+        token: str = "",
+        tls: ssl.SSLContext | None = None,
+        limits: Limits = Limits(),
+    ) -> None:
+        self.calls, self.metrics, self.metrics_path, self.token, self.limits = calls, metrics, metrics_path, token, limits
+        self.tls, self.stopping = tls, False
+        self._places = threading.BoundedSemaphore(_MOST_CONNECTIONS)
+        self._busy = 0
+        self._idle = threading.Condition()
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host, port), _Handler)
+        self.address = f"{host}:{self.server_port}"
+
+    def start(self) -> None:
+        """Answers, on threads of its own."""
+        threading.Thread(target=self.serve_forever, args=(0.1,), daemon=True).start()
+
+    def stop(self, seconds: float) -> None:
+        """Takes no more connections; returns once what is under way is answered, or `seconds` are over."""
+        self.stopping = True
+        self.shutdown()
+        self.server_close()
+        with self._idle:
+            self._idle.wait_for(lambda: self._busy == 0, seconds)
+
+    def busy(self, more: int) -> None:
+        """Counts the requests under way."""
+        with self._idle:
+            self._busy += more
+            self._idle.notify_all()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """A thread for the connection, if one is to be had."""
+        if not self._places.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """The handshake is made here, so that a slow one holds up nobody else."""
+        try:
+            request.settimeout(_IDLE_SECONDS)
+            if self.tls is not None:
+                request = self.tls.wrap_socket(request, server_side=True)
+            super().process_request_thread(request, client_address)
+        except OSError:  # no TLS, or gone before it was made
+            self.shutdown_request(request)
+        finally:
+            self._places.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away is no error of ours; anything else is said in a line."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            print(f"request failed: {error!r}", file=sys.stderr, flush=True)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: RestServer
+    protocol_version = "HTTP/1.1"
+    server_version, sys_version = "m3net", ""
+
+    def do_GET(self) -> None:
+        self._serve(self._get)
+
+    def do_POST(self) -> None:
+        self._serve(self._post)
+
+    def log_message(self, *_: Any) -> None:
+        """No line a request: the metrics count them."""
+
+    def _serve(self, answer: Callable[[], tuple[bytes, str]]) -> None:
+        started, code, self._asked = time.perf_counter(), "OK", ("", "")
+        self.server.busy(1)
+        try:
+            body, kind = answer()
+            self._send(200, body, kind)
+        except RequestError as error:
+            code = error.code.name
+            self._send(_STATUS.get(error.code, 500), _error(str(error)))
+        except OSError:
+            raise
+        except Exception as error:
+            code = Code.INTERNAL.name
+            print(f"request failed: {error!r}", file=sys.stderr, flush=True)
+            self._send(500, _error("the server failed on this request; its log says why"))
+        finally:
+            self.server.busy(-1)
+            if self._asked[1]:
+                self.server.metrics.request(*self._asked, "REST", code, time.perf_counter() - started)
+
+    def _get(self) -> tuple[bytes, str]:
+        path = self._path()
+        if path == self.server.metrics_path:
+            return self.server.metrics.page().encode(), "text/plain; version=0.0.4"
+        found = self._route(_TELL, path)
+        if not found["name"]:
+            raise invalid("Missing model name in request.")
+        metadata = found["method"] is not None
+        self._asked = (unquote(found["name"]), "GetModelMetadata" if metadata else "GetModelStatus")
+        body = _metadata(self.server.calls, _spec(found)) if metadata else _status(self.server.calls, _spec(found))
+        return body, "application/json"
+
+    def _post(self) -> tuple[bytes, str]:
+        body = self._body()  # read first: what is left unread would be taken for the next request
+        found = self._route(_ASK, self._path())
+        method, spec = found["method"].lower(), _spec(found)
+        self._asked = (spec.name, method.capitalize())
+        if method != "predict":
+            ask = self.server.calls.classify if method == "classify" else self.server.calls.regress
+            document = json_tensors.parse(body)
+            spec.signature_name = str(document.get("signature_name", ""))
+            ask(get_model_status_pb2.GetModelStatusRequest(model_spec=spec), Call())  # any message that names a model
+        return self._predict(spec, body), "application/json"
+
+    def _predict(self, spec: Any, body: bytes) -> bytes:
+        calls, call = self.server.calls, Call(self.server.limits.seconds)
+        request, rows = json_tensors.to_request(json_tensors.parse(body), lambda name: calls.inputs(spec, name))
+        signature = request.model_spec.signature_name
+        request.model_spec.CopyFrom(spec)
+        request.model_spec.signature_name = signature
+        return json_tensors.to_json(calls.predict(request, call), rows)
+
+    def _route(self, pattern: re.Pattern[str], path: str) -> re.Match[str]:
+        found = pattern.fullmatch(path)
+        if found is None:
+            if not path.lower().startswith("/v1/"):
+                raise RequestError(Code.NOT_FOUND, "nothing is served at this path")
+            raise invalid(f"Malformed request: {self.command} {path}")
+        return found
+
+    def _path(self) -> str:
+        path = self.path.split("?", 1)[0]
+        if self.server.token and not self._allowed():
+            raise RequestError(Code.UNAUTHENTICATED, "a bearer token is needed, as header Authorization")
+        return path
+
+    def _allowed(self) -> bool:
+        given = self.headers.get("Authorization", "")
+        return hmac.compare_digest(given.encode("latin-1", "replace"), f"Bearer {self.server.token}".encode())
+
+    def _body(self) -> bytes:
+        length = self.headers.get("Content-Length", "")
+        if not length.isdecimal():
+            self.close_connection = True
+            raise invalid("a Content-Length is needed; chunks are not taken")
+        if int(length) > self.server.limits.most_bytes:
+            self.close_connection = True  # unread, and so the end of this connection
+            most = self.server.limits.most_bytes
+            raise RequestError(Code.RESOURCE_EXHAUSTED, f"a body of {length} bytes is more than the {most} that are read")
+        return self.rfile.read(int(length))
+
+    def _send(self, status: int, body: bytes, kind: str = "application/json") -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-Content-Type-Options", "nosniff")
+        if status == 401:
+            self.send_header("WWW-Authenticate", "Bearer")
+        if self.server.stopping or self.close_connection:
+            self.close_connection = True
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def _spec(found: re.Match[str]) -> Any:
+    spec = model_pb2.ModelSpec(name=unquote(found["name"]))
+    if found["version"]:
+        if int(found["version"]) >= 1 << 63:
+            raise invalid(f"Failed to convert version: {found['version']} to numeric.")
+        spec.version.value = int(found["version"])
+    elif found["label"]:
+        spec.version_label = unquote(found["label"])
+    return spec
+
+
+def _status(calls: Calls, spec: Any) -> bytes:
+    answer = calls.status(get_model_status_pb2.GetModelStatusRequest(model_spec=spec), Call())
+    return _pretty(MessageToDict(answer, always_print_fields_with_no_presence=True))
+
+
+def _metadata(calls: Calls, spec: Any) -> bytes:
+    asked = get_model_metadata_pb2.GetModelMetadataRequest(model_spec=spec, metadata_field=["signature_def"])
+    answer = calls.metadata(asked, Call())
+    signatures = get_model_metadata_pb2.SignatureDefMap()
+    answer.metadata["signature_def"].Unpack(signatures)
+    # Each by itself, as the real server does: as an Any it would carry an @type.
+    plain = [
+        MessageToDict(one, always_print_fields_with_no_presence=True, preserving_proto_field_name=True)
+        for one in (answer.model_spec, signatures)
+    ]
+    return _pretty({"model_spec": plain[0], "metadata": {"signature_def": plain[1]}})
+
+
+def _pretty(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _error(message: str) -> bytes:
+    return json.dumps({"error": message}, ensure_ascii=False).encode()
