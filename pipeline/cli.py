@@ -49,6 +49,17 @@ def parser() -> argparse.ArgumentParser:
 
     add_flags(verbs.add_parser("serve", help="serve the releases of a folder over gRPC and REST"), rest_api_port=8501)
 
+    releases = verbs.add_parser("releases", help="list, verify, roll back or prune the releases of a folder")
+    act = releases.add_subparsers(dest="act", required=True, metavar="ACT")
+    for name, text in (("list", "what there is, newest first"), ("verify", "hold every byte against its manifest")):
+        act.add_parser(name, help=text).add_argument("folder", type=Path)
+    back = act.add_parser("rollback", help="release an older version anew, as the newest; servers move to it")
+    back.add_argument("folder", type=Path)
+    back.add_argument("version", type=int, nargs="?", help="(default: the one below the newest)")
+    prune = act.add_parser("prune", help="remove all but the newest whole versions")
+    prune.add_argument("folder", type=Path)
+    prune.add_argument("--keep", type=int, required=True, metavar="N")
+
     query = verbs.add_parser("query", help="find items with the same attribute as a photo")
     query.add_argument("image", type=Path)
     query.add_argument("--attribute", required=True)

@@ -171,6 +171,13 @@ def serve(arguments: argparse.Namespace) -> int:
     return server.serve(arguments)
 
 
+def releases(arguments: argparse.Namespace) -> int:
+    """Looks after the releases of a folder."""
+    from pipeline import releases as acts
+
+    return acts.run(arguments)
+
+
 def query(arguments: argparse.Namespace) -> int:
     """Asks a server, or a release directly."""
     from components.catalogue_gen.photo import normalise

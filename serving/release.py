@@ -40,7 +40,8 @@ class Manifest:
     """release.json: what a release is, and a checksum of all it holds.
 
     `model` is the model's fingerprint, repeated in each index; `vector_length` the numbers in a retrieval vector;
-    `taxonomy` as in taxonomy.json; `files` maps each path to its sha256; `created` is UTC, ISO 8601.
+    `taxonomy` as in taxonomy.json; `files` maps each path to its sha256; `created` is UTC, ISO 8601; `copy_of` the
+    version that a rollback made this one from, else 0.
     """
 
     version: int
@@ -54,6 +55,7 @@ class Manifest:
     files: dict[str, str]
     created: str
     format: int = FORMAT
+    copy_of: int = 0
 
 
 def compose(
@@ -105,12 +107,17 @@ def compose(
     return manifest
 
 
-def verify(folder: Path) -> Manifest:
-    """Checks that `folder` is exactly what was composed. Raises: ReleaseError."""
+def read_manifest(folder: Path) -> Manifest:
+    """What a release says of itself; nothing is checked. Raises: ReleaseError where it cannot be read."""
     try:
-        manifest = Manifest(**json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+        return Manifest(**json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise ReleaseError(f"{folder}: {MANIFEST} cannot be read ({error}); {_HINT}") from None
+
+
+def verify(folder: Path) -> Manifest:
+    """Checks that `folder` is exactly what was composed. Raises: ReleaseError."""
+    manifest = read_manifest(folder)
     if manifest.format != FORMAT:
         raise ReleaseError(f"{folder}: release format {manifest.format} is not {FORMAT}, the one known; update m3net")
     if folder.name.isdecimal() and folder.name != str(manifest.version):

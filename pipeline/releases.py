@@ -1,0 +1,59 @@
+"""`m3net releases`: a table of what is there, and what was done."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tabulate import tabulate
+
+from pipeline.config import ConfigError
+from serving import retention
+from serving.retention import Listed
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """One of the acts. Returns: the exit code, 2 where `verify` found damage."""
+    if not arguments.folder.is_dir():
+        raise ConfigError(f"{arguments.folder} is no folder; give the one that holds the releases")
+    acts: dict[str, Callable[[argparse.Namespace], int]] = {
+        "list": lambda given: _show(list(retention.listed(given.folder)), given.folder),
+        "verify": lambda given: _show(list(retention.listed(given.folder, check=True)), given.folder),
+        "rollback": _rollback,
+        "prune": _prune,
+    }
+    return acts[arguments.act](arguments)
+
+
+def _show(found: Sequence[Listed], folder: Path) -> int:
+    if not found:
+        print(f"{folder} holds no release")
+        return 0
+    names = ("version", "created (UTC)", "system", "dataset", "MAP@all", "items", "")
+    print(tabulate([_row(one) for one in found], headers=names, disable_numparse=True, tablefmt="simple"))
+    for one in found:
+        if one.problem:
+            print(f"damaged: {one.problem}")
+    return 2 if any(one.problem for one in found) else 0
+
+
+def _row(one: Listed) -> list[object]:
+    if one.problem:
+        return [one.version, "", "", "", "", "", "damaged"]
+    score = f"{100 * one.map_all:.2f}" if one.map_all == one.map_all else ""
+    remark = f"version {one.copy_of} again" if one.copy_of else ""
+    return [one.version, one.created.removesuffix("+00:00"), one.system, one.dataset, score, one.items or "", remark]
+
+
+def _rollback(arguments: argparse.Namespace) -> int:
+    version = retention.rollback(arguments.folder, arguments.version)
+    copy_of = next(one.copy_of for one in retention.listed(arguments.folder) if one.version == version)
+    print(f"version {copy_of} released again as version {version}; servers of {arguments.folder} move to it")
+    return 0
+
+
+def _prune(arguments: argparse.Namespace) -> int:
+    if arguments.keep < 1:
+        raise ConfigError(f"--keep {arguments.keep}: at least one version is kept")
+    removed = retention.prune(arguments.folder, arguments.keep)
+    print(f"removed: {', '.join(map(str, removed)) or 'none'}")
+    return 0
