@@ -129,11 +129,11 @@ class Batcher:
             return taken
 
     def _answer(self, tasks: Sequence[_Task]) -> None:
-        names = tasks[0].inputs
+        names, rows = tasks[0].inputs, sum(task.rows for task in tasks)
         inputs = {name: np.concatenate([task.inputs[name] for task in tasks]) for name in names} if len(tasks) > 1 else names
         started = time.perf_counter()
         try:
-            outputs = self._run(tasks[0].signature, inputs)
+            outputs = self._run_parts(tasks[0].signature, inputs, rows)
         except Exception as error:
             if len(tasks) == 1:
                 tasks[0].answer.set_exception(error)
@@ -143,8 +143,17 @@ class Batcher:
             self._answer(tasks[: len(tasks) // 2])
             self._answer(tasks[len(tasks) // 2 :])
             return
-        self._observe(tasks[0].signature, sum(task.rows for task in tasks), time.perf_counter() - started)
+        self._observe(tasks[0].signature, rows, time.perf_counter() - started)
         start = 0
         for task in tasks:
             task.answer.set_result({name: array[start : start + task.rows] for name, array in outputs.items()})
             start += task.rows
+
+    def _run_parts(self, signature: str, inputs: Arrays, rows: int) -> Arrays:
+        """A request of more rows than one run takes is run part by part: its size costs time, not memory."""
+        most = self._settings.max_batch_size
+        if rows <= most:
+            return self._run(signature, inputs)
+        starts = range(0, rows, most)
+        parts = [self._run(signature, {name: array[i : i + most] for name, array in inputs.items()}) for i in starts]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

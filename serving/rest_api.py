@@ -1,20 +1,16 @@
-"""TF Serving's REST interface and the page that Prometheus reads, on the standard library's threads.
+"""TF Serving's REST interface and the page that Prometheus reads.
 
-Not a framework on an event loop: the work is done by threads that wait for the batcher, as under gRPC, and what runs
-here is one route, one body, one answer. Paths, codes and words: model_servers/http_rest_api_util.cc and http_server.cc.
+Source of paths, codes and words: model_servers/http_rest_api_util.cc, http_rest_api_handler.cc and http_server.cc.
 """
 
 import hmac
 import json
 import re
-import socket
 import ssl
 import sys
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import unquote
 
@@ -23,6 +19,7 @@ from google.protobuf.json_format import MessageToDict
 from serving import json_tensors
 from serving.call import Call, Code, RequestError, invalid
 from serving.calls import Calls
+from serving.http_server import HttpServer, Limits
 from serving.metrics import Metrics
 from serving.protos import get_model_metadata_pb2, get_model_status_pb2, model_pb2
 
@@ -34,94 +31,30 @@ _STATUS = {
 _VERSION = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
 _ASK = re.compile(rf"/v1/models/(?P<name>[^/:]+){_VERSION}:(?P<method>classify|regress|predict)", re.IGNORECASE)
 _TELL = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_VERSION}(?:/(?P<method>metadata))?", re.IGNORECASE)
-_IDLE_SECONDS = 30.0  # that a connection may be silent, also in the middle of a request
-_MOST_CONNECTIONS = 256  # a thread each; more are turned away
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Of one request: bytes of its body, seconds until its answer (`--rest_api_timeout_in_ms`)."""
-
-    most_bytes: int = 64 << 20
-    seconds: float = 30.0
-
-
-class RestServer(ThreadingHTTPServer):
-    """Listens from the start and answers once `start` is called; `metrics_path` "" shows no metrics.
-
-    Raises: OSError where the port cannot be had.
-    """
-
-    daemon_threads = True
-    request_queue_size = 128
+class RestServer(HttpServer):
+    """TF Serving's routes on a port; `metrics_path` "" shows no metrics. Raises: OSError where the port cannot be had."""
 
     def __init__(
         self,
-        host: str,
-        port: int,
+        where: tuple[str, int],
         calls: Calls,
         metrics: Metrics,
         metrics_path: str,
         token: str = "",
         tls: ssl.SSLContext | None = None,
-        limits: Limits = Limits(),
+        limits: Limits | None = None,
     ) -> None:
-        self.calls, self.metrics, self.metrics_path, self.token, self.limits = calls, metrics, metrics_path, token, limits
-        self.tls, self.stopping = tls, False
-        self._places = threading.BoundedSemaphore(_MOST_CONNECTIONS)
-        self._busy = 0
-        self._idle = threading.Condition()
-        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        super().__init__((host, port), _Handler)
-        self.address = f"{host}:{self.server_port}"
-
-    def start(self) -> None:
-        """Answers, on threads of its own."""
-        threading.Thread(target=self.serve_forever, args=(0.1,), daemon=True).start()
-
-    def stop(self, seconds: float) -> None:
-        """Takes no more connections; returns once what is under way is answered, or `seconds` are over."""
-        self.stopping = True
-        self.shutdown()
-        self.server_close()
-        with self._idle:
-            self._idle.wait_for(lambda: self._busy == 0, seconds)
-
-    def busy(self, more: int) -> None:
-        """Counts the requests under way."""
-        with self._idle:
-            self._busy += more
-            self._idle.notify_all()
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """A thread for the connection, if one is to be had."""
-        if not self._places.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
-        super().process_request(request, client_address)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """The handshake is made here, so that a slow one holds up nobody else."""
-        try:
-            request.settimeout(_IDLE_SECONDS)
-            if self.tls is not None:
-                request = self.tls.wrap_socket(request, server_side=True)
-            super().process_request_thread(request, client_address)
-        except OSError:  # no TLS, or gone before it was made
-            self.shutdown_request(request)
-        finally:
-            self._places.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is no error of ours; anything else is said in a line."""
-        error = sys.exception()
-        if not isinstance(error, OSError):
-            print(f"request failed: {error!r}", file=sys.stderr, flush=True)
+        self.calls, self.metrics, self.metrics_path, self.token = calls, metrics, metrics_path, token
+        super().__init__(*where, _Handler, tls, limits or Limits())
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: RestServer
     protocol_version = "HTTP/1.1"
+    _asked: tuple[str, str]  # the model's name and the call, for the metrics; "" where it is none
+    _size: int  # of the body
     server_version, sys_version = "m3net", ""
 
     def do_GET(self) -> None:
@@ -134,9 +67,10 @@ class _Handler(BaseHTTPRequestHandler):
         """No line a request: the metrics count them."""
 
     def _serve(self, answer: Callable[[], tuple[bytes, str]]) -> None:
-        started, code, self._asked = time.perf_counter(), "OK", ("", "")
-        self.server.busy(1)
+        started, code, self._asked, self._size = time.perf_counter(), "OK", ("", ""), 0
+        self.server.begin()
         try:
+            self._check_token()
             body, kind = answer()
             self._send(200, body, kind)
         except RequestError as error:
@@ -149,7 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
             print(f"request failed: {error!r}", file=sys.stderr, flush=True)
             self._send(500, _error("the server failed on this request; its log says why"))
         finally:
-            self.server.busy(-1)
+            self.server.end(self._size)
             if self._asked[1]:
                 self.server.metrics.request(*self._asked, "REST", code, time.perf_counter() - started)
 
@@ -194,14 +128,13 @@ class _Handler(BaseHTTPRequestHandler):
         return found
 
     def _path(self) -> str:
-        path = self.path.split("?", 1)[0]
-        if self.server.token and not self._allowed():
-            raise RequestError(Code.UNAUTHENTICATED, "a bearer token is needed, as header Authorization")
-        return path
+        return self.path.split("?", 1)[0]
 
-    def _allowed(self) -> bool:
-        given = self.headers.get("Authorization", "")
-        return hmac.compare_digest(given.encode("latin-1", "replace"), f"Bearer {self.server.token}".encode())
+    def _check_token(self) -> None:
+        given = self.headers.get("Authorization", "").encode("latin-1", "replace")
+        if self.server.token and not hmac.compare_digest(given, f"Bearer {self.server.token}".encode()):
+            self.close_connection = True  # its body is not read
+            raise RequestError(Code.UNAUTHENTICATED, "a bearer token is needed, as header Authorization")
 
     def _body(self) -> bytes:
         length = self.headers.get("Content-Length", "")
@@ -212,7 +145,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True  # unread, and so the end of this connection
             most = self.server.limits.most_bytes
             raise RequestError(Code.RESOURCE_EXHAUSTED, f"a body of {length} bytes is more than the {most} that are read")
-        return self.rfile.read(int(length))
+        if not self.server.reserve(int(length)):
+            self.close_connection = True
+            raise RequestError(Code.RESOURCE_EXHAUSTED, "too many bytes are being answered; ask again later")
+        self._size = int(length)
+        return self.rfile.read(self._size)
 
     def _send(self, status: int, body: bytes, kind: str = "application/json") -> None:
         self.send_response(status)

@@ -25,6 +25,8 @@ from serving.tensors import from_proto
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
 
+_MOST_ROWS = 1024  # of one request
+
 
 class Servable:
     """A verified release in memory, warmed. Raises: ReleaseError where `folder` is not a whole release.
@@ -120,6 +122,8 @@ class Servable:
         if len({len(array) for array in inputs.values() if array.ndim}) > 1:
             counts = ", ".join(f"{name} {len(array)}" for name, array in sorted(inputs.items()))
             raise invalid(f"the inputs of one request hold one batch; got {counts}")
+        if (rows := max((len(array) for array in inputs.values() if array.ndim), default=0)) > _MOST_ROWS:
+            raise invalid(f"a request of {rows:,} rows is too large; send at most {_MOST_ROWS:,} at once")
         self._check_content(inputs)
         return self._batcher.ask(signature, inputs, call) if signature in self._batched else self._execute(signature, inputs)
 

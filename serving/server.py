@@ -24,13 +24,14 @@ from serving.call import RequestError
 from serving.calls import Calls
 from serving.flags import add_flags
 from serving.grpc_api import ModelService, PredictionService, TokenCheck
+from serving.http_server import Limits
 from serving.manager import Manager
 from serving.metrics import Metrics
 from serving.policy import ModelConfig, configs_of
 from serving.protos import model_service_pb2_grpc, prediction_service_pb2_grpc
 from serving.release import versions
 from serving.request_log import RequestLogs
-from serving.rest_api import Limits, RestServer
+from serving.rest_api import RestServer
 from serving.servable import Servable
 from serving.tls import grpc_credentials, rest_context
 
@@ -38,7 +39,7 @@ _POLL_SECONDS = 1.0
 _GRACE_SECONDS = 10.0
 _SPARE_THREADS = 16  # beside those that wait for the model: for health, status, and refusing in time
 _MOST_THREADS = 256
-_MOST_BYTES = 64 << 20  # of a request: a batch of photos is soon more than gRPC's own limit of 4 MB
+_MOST_BYTES = Limits().most_bytes  # of a request: a batch of photos is soon more than gRPC's own limit of 4 MB
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,9 @@ class Server:
 
     def _rest(self, calls: Calls) -> RestServer:
         given = self._given
-        context, limits = rest_context(given.tls) if given.tls else None, Limits(_MOST_BYTES, given.rest_seconds)
+        context, limits = rest_context(given.tls) if given.tls else None, Limits(seconds=given.rest_seconds)
         where = (given.host, given.rest_port or 0)
-        rest = RestServer(*where, calls, self.metrics, given.metrics_path, given.token, context, limits)
+        rest = RestServer(where, calls, self.metrics, given.metrics_path, given.token, context, limits)
         rest.start()
         return rest
 

@@ -1,0 +1,158 @@
+"""What the client and its async variant share: requests written, answers read, failures in words."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import numpy as np
+
+from serving.protos import get_model_status_pb2, model_pb2, predict_pb2
+from serving.tensors import from_proto, to_proto
+
+_MOST_BYTES = 64 << 20  # of a message; gRPC's own limits, 4 MB of an answer and 256 KB kept to ask again, are a few photos
+# gRPC itself asks again, within the deadline and with jitter: nothing is changed by asking, so it is safe. A flood ends
+# for itself, too: once too many fail, the throttle lets no more be asked again.
+_RETRIES = {
+    "methodConfig": [
+        {
+            "name": [{"service": "tensorflow.serving.PredictionService"}, {"service": "tensorflow.serving.ModelService"}],
+            "retryPolicy": {
+                "maxAttempts": 4,
+                "initialBackoff": "0.1s",
+                "maxBackoff": "2s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
+            },
+        }
+    ],
+    "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1},
+}
+OPTIONS = [
+    ("grpc.max_receive_message_length", _MOST_BYTES),
+    ("grpc.per_rpc_retry_buffer_size", _MOST_BYTES),
+    ("grpc.enable_retries", 1),
+    ("grpc.service_config", json.dumps(_RETRIES)),
+]
+
+
+class ClientError(RuntimeError):
+    """The server gave no answer; the message is one line, for people. `code` is gRPC's, None where there is none."""
+
+    def __init__(self, message: str, code: grpc.StatusCode | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """One item found: its id, its classes of the attribute joined by | ('' = unlabelled), its score, its location."""
+
+    id: str
+    classes: str
+    score: float
+    image: str
+
+
+@dataclass(frozen=True)
+class Tls:
+    """PEM texts: the authority that signed the server's certificate (none = the system's), and, where the server asks
+    for it, the client's own key and certificate."""
+
+    ca: bytes | None = None
+    key: bytes | None = None
+    certificate: bytes | None = None
+
+    def credentials(self) -> grpc.ChannelCredentials:
+        """For a channel."""
+        return grpc.ssl_channel_credentials(self.ca, self.key, self.certificate)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Whom to ask: `version` or `label` of the model, or neither for the newest. Not both: ValueError."""
+
+    address: str
+    model_name: str = "m3net"
+    timeout: float = 10.0
+    version: int | None = None
+    label: str = ""
+    token: str = ""
+
+    def __post_init__(self) -> None:
+        if self.version is not None and self.label:
+            raise ValueError(f"either a version or a label is asked for; got {self.version} and {self.label}")
+
+    @property
+    def metadata(self) -> list[tuple[str, str]]:
+        """What goes with every call."""
+        return [("authorization", f"Bearer {self.token}")] if self.token else []
+
+    def spec(self, signature: str = "") -> Any:
+        """The ModelSpec."""
+        spec = model_pb2.ModelSpec(name=self.model_name, signature_name=signature)
+        if self.version is not None:
+            spec.version.value = self.version
+        elif self.label:
+            spec.version_label = self.label
+        return spec
+
+    def predict(self, signature: str, inputs: dict[str, np.ndarray], output_filter: Sequence[str] = ()) -> Any:
+        """A PredictRequest."""
+        request = predict_pb2.PredictRequest(model_spec=self.spec(signature), output_filter=output_filter)
+        for name, array in inputs.items():
+            request.inputs[name].CopyFrom(to_proto(array))
+        return request
+
+    def search(self, images: Sequence[bytes], attributes: Sequence[str], k: int) -> Any:
+        """A PredictRequest of `search`, with all that a Neighbour holds."""
+        inputs = {"image": strings(images), "attribute": names(attributes), "k": np.array(k, np.int32)}
+        return self.predict("search", inputs, ["id", "class", "score", "image"])
+
+    def status(self) -> Any:
+        """A GetModelStatusRequest."""
+        return get_model_status_pb2.GetModelStatusRequest(model_spec=self.spec())
+
+    def outputs(self, answer: Any) -> dict[str, np.ndarray]:
+        """The arrays of a PredictResponse. Raises: ClientError."""
+        try:
+            return {name: from_proto(proto) for name, proto in answer.outputs.items()}
+        except ValueError as error:
+            raise ClientError(f"{self.address} sent an answer that cannot be read: {error}") from None
+
+    def neighbours(self, answer: Any) -> list[list[Neighbour]]:
+        """A list a photo. Raises: ClientError."""
+        found = self.outputs(answer)
+        if missing := {"id", "class", "score", "image"} - set(found):
+            raise ClientError(f"{self.address} sent an answer without {sorted(missing)[0]}")
+        columns = (found[name].tolist() for name in ("id", "class", "score", "image"))
+        return [[_neighbour(*one) for one in zip(*row, strict=True)] for row in zip(*columns, strict=True)]
+
+    def states(self, answer: Any) -> dict[int, str]:
+        """Of each version its state, AVAILABLE for one that answers."""
+        return {one.version: one.State.Name(one.state) for one in answer.model_version_status}
+
+    def failed(self, error: Any) -> ClientError:
+        """An RpcError in words."""
+        code = error.code()
+        if code is grpc.StatusCode.UNAVAILABLE:
+            return ClientError(f"no server answers at {self.address}; start one with m3net serve RELEASES", code)
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            advice = "ask again, or with a longer timeout"
+            return ClientError(f"{self.address} did not answer within {self.timeout:g} seconds; {advice}", code)
+        return ClientError(f"{self.address} answered {code.name}: {error.details()}", code)
+
+
+def _neighbour(item: bytes, classes: bytes, score: float, image: bytes) -> Neighbour:
+    return Neighbour(item.decode(), classes.decode(), score, image.decode())
+
+
+def names(texts: Iterable[str]) -> np.ndarray:
+    """Texts as bytes."""
+    return strings(text.encode() for text in texts)
+
+
+def strings(values: Iterable[bytes]) -> np.ndarray:
+    """An array of objects: one of dtype S would lose zero bytes at the end."""
+    return np.array(list(values), object)
