@@ -5,6 +5,7 @@ A release is verified, loaded and warmed before the first request sees it; one t
 
 import argparse
 import signal
+import ssl
 import sys
 import threading
 import time
@@ -65,6 +66,8 @@ class Server:
 
     def __init__(self, given: Settings) -> None:
         self._given = given
+        # First, for gRPC says of a bad certificate no more than that it cannot listen.
+        context = rest_context(given.tls) if given.tls else None
         self.manager = Manager(given.models, self._load, self._say)
         gauges: dict[str, Callable[[], Mapping[str, float]]] = {
             ":m3net:waiting_rows": self.manager.waiting,
@@ -88,14 +91,15 @@ class Server:
             else self._grpc.add_insecure_port(wanted)
         )
         self.address = f"{host}:{port}"
-        self.rest = self._rest(calls) if given.rest_port is not None else None
+        self.rest = self._rest(calls, context) if given.rest_port is not None else None
         self._grpc.start()
 
-    def _rest(self, calls: Calls) -> RestServer:
+    def _rest(self, calls: Calls, context: ssl.SSLContext | None) -> RestServer:
         given = self._given
-        context, limits = rest_context(given.tls) if given.tls else None, Limits(seconds=given.rest_seconds)
         where = (given.host, given.rest_port or 0)
-        rest = RestServer(where, calls, self.metrics, given.metrics_path, given.token, context, limits)
+        rest = RestServer(
+            where, calls, self.metrics, given.metrics_path, given.token, context, Limits(seconds=given.rest_seconds)
+        )
         rest.start()
         return rest
 

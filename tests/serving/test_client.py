@@ -3,12 +3,16 @@
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from serving.client import Client, ClientError, Neighbour
 
@@ -50,6 +54,81 @@ def test_errors_are_one_line(client: Client, address: str, photo: Callable[[int]
         assert not other.ready()
         with pytest.raises(ClientError, match=r"NOT_FOUND: Servable not found for request: Latest\(x\)"):
             other.classify(photo(1))
+
+
+def test_versions_labels_and_many_at_once(address: str, client: Client, photo: Callable[[int], bytes], drawn: Any) -> None:
+    assert client.versions() == {1: "AVAILABLE"}
+    found = client.search_many([photo(40), photo(41)], ["neckline", "pocket"], 3)
+    expected = [drawn(1).neighbours(40, "neckline", 3), drawn(1).neighbours(41, "pocket", 3)]
+    assert [[one.id for one in row] for row in found] == [[i for i, _, _ in row] for row in expected]
+    assert client.explain(photo(1), "pocket").tolist() == [[0.25, 0.25], [0.25, 0.25]]
+    with Client(address, version=1) as first, Client(address, version=2) as second, Client(address, label="x") as labelled:
+        assert set(first.classify(photo(1))) == {"neckline", "pocket"}
+        with pytest.raises(ClientError, match=r"Specific\(m3net, 2\)") as caught:
+            second.classify(photo(1))
+        assert caught.value.code is grpc.StatusCode.NOT_FOUND
+        with pytest.raises(ClientError, match="Unrecognized servable version label: x"):
+            labelled.classify(photo(1))
+    with pytest.raises(ValueError, match="either a version or a label"):
+        Client(address, version=1, label="x")
+
+
+class Shy(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """Refuses with `codes`, one after the other; then answers."""
+
+    def __init__(self, *codes: grpc.StatusCode) -> None:
+        self.codes, self.asked_at = list(codes), list[float]()
+
+    def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.asked_at.append(time.monotonic())
+        if self.codes:
+            context.abort(self.codes.pop(0), "not yet")
+        return predict_pb2.PredictResponse()
+
+
+@pytest.fixture
+def shy() -> Iterator[Callable[..., tuple[Shy, str]]]:
+    servers = []
+
+    def start(*codes: grpc.StatusCode) -> tuple[Shy, str]:
+        server, servicer = grpc.server(ThreadPoolExecutor(2)), Shy(*codes)
+        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(servicer, server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        servers.append(server)
+        return servicer, f"127.0.0.1:{port}"
+
+    yield start
+    for server in servers:
+        server.stop(0)
+
+
+Code = grpc.StatusCode
+LARGE = np.array([b"x" * 1_000_000], object)  # above what gRPC keeps by itself to ask again
+
+
+def test_what_passes_is_asked_again_with_pauses(shy: Callable[..., tuple[Shy, str]]) -> None:
+    servicer, address = shy(Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE)
+    with Client(address) as client:
+        assert client.predict("embed", {"image": LARGE}) == {}
+    assert len(servicer.asked_at) == 4
+
+
+@pytest.mark.parametrize(
+    ("codes", "asked"), [([Code.UNAVAILABLE] * 9, 4), ([Code.INVALID_ARGUMENT] * 9, 1), ([Code.NOT_FOUND] * 9, 1)]
+)
+def test_what_does_not_pass_is_told(shy: Callable[..., tuple[Shy, str]], codes: list[grpc.StatusCode], asked: int) -> None:
+    servicer, address = shy(*codes)
+    with Client(address) as client, pytest.raises(ClientError) as caught:
+        client.predict("embed", {"image": LARGE})
+    assert (caught.value.code, len(servicer.asked_at)) == (codes[0], asked)
+
+
+def test_the_deadline_holds_for_all_tries_together(shy: Callable[..., tuple[Shy, str]]) -> None:
+    _, address = shy(*[Code.UNAVAILABLE] * 9)
+    with Client(address, timeout=0.05) as client, pytest.raises(ClientError) as caught:
+        client.predict("embed", {"image": LARGE})
+    assert caught.value.code in (Code.DEADLINE_EXCEEDED, Code.UNAVAILABLE)
 
 
 def test_a_silent_server_is_given_up() -> None:
