@@ -1,48 +1,18 @@
 """The server's life: waiting, ready, moving to a newer release under load, refusing a damaged one, ending."""
 
 import socket
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import grpc
 import numpy as np
 import pytest
-from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from serving import release
 from serving.client import Client, ClientError
 from serving.server import main
-from serving.tensors import from_proto, to_proto
-
-
-class Asker(threading.Thread):
-    """Asks without pause; keeps each answer's version, ids and scores, and every failure."""
-
-    def __init__(self, address: str, photo: bytes) -> None:
-        super().__init__(daemon=True)
-        self.request = predict_pb2.PredictRequest()
-        self.request.model_spec.name, self.request.model_spec.signature_name = "m3net", "search"
-        inputs = {"image": np.array([photo], object), "attribute": np.array([b"pocket"], object)}
-        for name, array in {**inputs, "k": np.array(5, np.int32)}.items():
-            self.request.inputs[name].CopyFrom(to_proto(array))
-        self.address, self.ended = address, threading.Event()
-        self.answers: list[tuple[int, list[str], list[float]]] = []
-        self.failures: list[grpc.RpcError] = []
-
-    def run(self) -> None:
-        with grpc.insecure_channel(self.address) as channel:
-            stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-            while not self.ended.is_set():
-                try:
-                    answer = stub.Predict(self.request, timeout=30)
-                except grpc.RpcError as error:
-                    self.failures.append(error)
-                    continue
-                ids, scores = (from_proto(answer.outputs[name])[0].tolist() for name in ("id", "score"))
-                self.answers.append((answer.model_spec.version.value, [i.decode() for i in ids], scores))
+from tests.serving.load import Askers
 
 
 def test_a_servers_life(
@@ -59,37 +29,30 @@ def test_a_servers_life(
     release.push(tmp_path, compose_into)
     server.said(f"^serving m3net version 1 on {address}$")
 
-    askers = [Asker(address, photo(40)) for _ in range(3)]
-    for asker in askers:
-        asker.start()
-    time.sleep(0.5)
-    release.push(tmp_path, compose_into)
-    server.said(r"^serving m3net version 2 on")
-    time.sleep(0.5)
-    aside = tmp_path / ".aside"
-    compose_into(aside, 3, like=2)
-    (aside / "variables" / "variables.index").unlink()
-    aside.rename(tmp_path / "3")
-    server.said(r"^version 3 refused: .*variables.index is missing")
-    (junk := tmp_path / "junk").mkdir()
-    (junk / "saved_model.pb").write_bytes(b"no graph")
-    compose_into(aside, 4, like=2, saved_model=junk)
-    aside.rename(tmp_path / "4")  # whole as a release, and yet no model
-    server.said(r"^version 4 refused: ")
-    time.sleep(1.2)
-    for asker in askers:
-        asker.ended.set()
-    for asker in askers:
-        asker.join(30)
+    with Askers(address, photo(40)) as askers:
+        time.sleep(0.5)
+        release.push(tmp_path, compose_into)
+        server.said(r"^serving m3net version 2 on")
+        time.sleep(0.5)
+        aside = tmp_path / ".aside"
+        compose_into(aside, 3, like=2)
+        (aside / "variables" / "variables.index").unlink()
+        aside.rename(tmp_path / "3")
+        server.said(r"^version 3 refused: .*variables.index is missing")
+        (junk := tmp_path / "junk").mkdir()
+        (junk / "saved_model.pb").write_bytes(b"no graph")
+        compose_into(aside, 4, like=2, saved_model=junk)
+        aside.rename(tmp_path / "4")  # whole as a release, and yet no model
+        server.said(r"^version 4 refused: ")
+        time.sleep(1.2)
 
-    assert [str(f) for asker in askers for f in asker.failures] == []
-    answers = [answer for asker in askers for answer in asker.answers]
-    for version, ids, scores in answers:  # wholly of the version it names: ids and scores both
-        expected = drawn(version).neighbours(40, "pocket", 5)
-        assert ids == [i for i, _, _ in expected]
-        np.testing.assert_allclose(scores, [s for _, _, s in expected], rtol=1e-5)
-    for asker in askers:
-        versions = [version for version, _, _ in asker.answers]
+    assert askers.failures == []
+    for answer in askers.answers:  # wholly of the version it names: ids and scores both
+        expected = drawn(answer.version).neighbours(40, "pocket", 5)
+        assert answer.ids == [i for i, _, _ in expected]
+        np.testing.assert_allclose(answer.scores, [s for _, _, s in expected], rtol=1e-5)
+    for asker in askers.all:
+        versions = [answer.version for answer in asker.answers]
         assert versions == sorted(versions)
         assert set(versions) == {1, 2}  # some before, some after, none of 3 or 4
     assert sum("refused" in line for line in server.lines) == 2  # once each, not once a second

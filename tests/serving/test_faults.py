@@ -1,0 +1,267 @@
+"""What goes wrong in a night: kills, floods, slow clients, full disks, twenty releases. Nothing is lost, nothing is mixed."""
+
+import base64
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tensorflow_serving.apis import prediction_service_pb2_grpc
+
+from serving import release
+from serving.client import Client
+from tests.serving import drawn as drawing
+from tests.serving.load import Answer, Askers, request
+
+ROOT = Path(__file__).parents[2]
+Start = Callable[..., drawing.Running]
+
+
+@pytest.fixture
+def releases(tmp_path: Path, compose_into: Callable[..., release.Manifest]) -> Path:
+    """A folder with version 1."""
+    release.push(tmp_path / "releases", compose_into)
+    return tmp_path / "releases"
+
+
+def assert_true(answers: list[Answer], drawn: Any, parts_of: Callable[[int], int] = lambda version: version) -> None:
+    """Each is wholly of the version it names."""
+    known = {parts: drawn(parts).neighbours(40, "pocket", 5) for parts in {parts_of(one.version) for one in answers}}
+    for answer in answers:
+        expected = known[parts_of(answer.version)]
+        assert answer.ids == [i for i, _, _ in expected]
+        np.testing.assert_allclose(answer.scores, [score for _, _, score in expected], rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_killed_under_load_and_started_again(releases: Path, start: Start, photo: Any, drawn: Any) -> None:
+    server = start(releases)
+    address = server.said(r"^serving m3net version 1 on (\S+)$").group(1)
+    with Askers(address, photo(40)) as askers:
+        time.sleep(0.5)
+        server.process.send_signal(signal.SIGKILL)
+        server.process.wait(10)
+        before = len(askers.answers)
+        again = start(releases, port=int(address.rsplit(":", 1)[1]))
+        again.said(rf"^serving m3net version 1 on {address}$")
+        deadline = time.monotonic() + 30
+        while len(askers.answers) < before + 20 and time.monotonic() < deadline:
+            time.sleep(0.05)
+    assert before > 0
+    assert len(askers.answers) >= before + 20  # the very same clients are answered again
+    assert_true(askers.answers, drawn)
+    kinds = {failure.split(":")[0] for failure in askers.failures}
+    # Loud and of the right kind: nobody there, or there and not loaded yet.
+    assert kinds <= {"UNAVAILABLE", "NOT_FOUND"}
+    assert release.verify(releases / "1").version == 1
+
+
+@pytest.mark.slow
+def test_twenty_releases_under_load(
+    releases: Path, start: Start, photo: Any, drawn: Any, compose_into: Callable[..., release.Manifest]
+) -> None:
+    server = start(releases)
+    address = server.said(r"^serving m3net version 1 on (\S+)$").group(1)
+    with Askers(address, photo(40)) as askers:
+        for version in range(2, 22):
+            # In turns the one's and the other's model, index and items: a mixture would show.
+            release.push(releases, lambda into, number: compose_into(into, number, like=2 - number % 2))
+            server.said(rf"^serving m3net version {version} on")
+    assert askers.failures == []
+    assert_true(askers.answers, drawn, lambda version: 2 - version % 2)
+    for asker in askers.all:
+        versions = [answer.version for answer in asker.answers]
+        assert versions == sorted(versions)
+        assert len(set(versions)) >= 18  # and so each was asked while it was the newest
+    with Client(address) as client:
+        states = client.versions()
+    assert [version for version, state in states.items() if state == "AVAILABLE"] == [21]
+
+
+def large(photo: Any, rows: int = 1024) -> list[bytes]:
+    """Photos that keep the server at work for a while."""
+    return [photo(number % 8) for number in range(rows)]
+
+
+@pytest.mark.slow
+def test_a_graceful_end_answers_what_is_under_way(releases: Path, start: Start, photo: Any, tmp_path: Path) -> None:
+    (batching := tmp_path / "batching.txt").write_text("max_enqueued_batches { value: 1000 }")
+    port = drawing.free_port()
+    server = start(releases, "--rest_api_port", str(port), "--batching_parameters_file", batching)
+    address = server.said(r"^serving m3net version 1 on (\S+)$").group(1)
+    asked, images = request("embed", large(photo)), [{"b64": base64.b64encode(one).decode()} for one in large(photo)]
+    body = json.dumps({"inputs": {"image": images, "attribute": ["pocket"] * 1024}}).encode()
+
+    def by_rest(_: int) -> int:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models/m3net:predict", body, timeout=60) as answer:
+            return len(json.loads(answer.read())["outputs"])
+
+    with grpc.insecure_channel(address) as channel, ThreadPoolExecutor(2) as pool:
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        calls = [stub.Predict.future(asked, timeout=60) for _ in range(12)]
+        over_rest = [pool.submit(by_rest, number) for number in range(2)]
+        while not any(call.done() for call in calls):
+            time.sleep(0.005)
+        server.process.terminate()
+        assert not all(call.done() for call in calls)  # so that there is something to wait for
+        answers = [call.result().outputs["vector"].tensor_shape.dim[0].size for call in calls]
+        assert answers == [1024] * 12
+        assert [one.result(60) for one in over_rest] == [1024] * 2
+    assert server.process.wait(30) == 0
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", port))
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.slow
+def test_a_flood_is_refused_at_once_and_leaves_no_trace(releases: Path, start: Start, photo: Any, tmp_path: Path) -> None:
+    (batching := tmp_path / "batching.txt").write_text("max_batch_size { value: 4 } max_enqueued_batches { value: 2 }")
+    server = start(releases, "--batching_parameters_file", batching)
+    address = server.said(r"^serving m3net version 1 on (\S+)$").group(1)
+    asked = request("embed", [*large(photo, 3), photo(1) + b"\0" * 500_000])  # trailing bytes: a photo of half a megabyte
+    with (
+        grpc.insecure_channel(address) as channel,
+        grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as aside,
+    ):
+        predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
+        check = health_pb2_grpc.HealthStub(aside).Check
+        predict(asked)
+        before = resident(server.process.pid)
+        calls = [predict.future(asked, timeout=60) for _ in range(600)]  # 300 MB at once
+        waits, most = [], 0
+        while not all(call.done() for call in calls):
+            started = time.monotonic()
+            try:
+                check(health_pb2.HealthCheckRequest(), timeout=20)
+            except grpc.RpcError as error:
+                assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED  # noqa: PT017  (either is right)
+            waits.append(time.monotonic() - started)
+            most = max(most, resident(server.process.pid))
+        codes = Counter(call.code().name for call in calls)
+        assert set(codes) == {"OK", "RESOURCE_EXHAUSTED"}
+        assert codes["OK"] >= 3
+        assert codes["RESOURCE_EXHAUSTED"] >= 300
+        assert most - before < 250 << 20  # threads bound what is read at once
+        assert predict(asked).outputs["vector"].tensor_shape.dim[0].size == 4  # and at once it is itself again
+        with Client(address) as client:
+            assert client.ready()
+
+
+class Throttle(threading.Thread):
+    """Passes bytes on to `target`, from client to server in small pieces with a pause after each."""
+
+    def __init__(self, target: str, pause: float) -> None:
+        super().__init__(daemon=True)
+        host, port = target.rsplit(":", 1)
+        self.target, self.pause = (host, int(port)), pause
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
+
+    def run(self) -> None:
+        client, _ = self.listener.accept()
+        server = socket.create_connection(self.target)
+        threading.Thread(target=self._pass, args=(server, client, 65536, 0.0), daemon=True).start()
+        self._pass(client, server, 8192, self.pause)
+
+    def _pass(self, source: socket.socket, target: socket.socket, size: int, pause: float) -> None:
+        try:
+            while piece := source.recv(size):
+                target.sendall(piece)
+                time.sleep(pause)
+        except OSError:
+            return
+
+
+def test_slow_clients_hold_up_nobody(address: str, photo: Any) -> None:
+    slow = [Throttle(address, 0.04) for _ in range(8)]
+    for one in slow:
+        one.start()
+    channels = [grpc.insecure_channel(one.address) for one in slow]
+    asked = request("embed", [photo(1) + b"\0" * 400_000])  # 50 pieces: 2 seconds
+    calls = [prediction_service_pb2_grpc.PredictionServiceStub(one).Predict.future(asked, timeout=60) for one in channels]
+    with Client(address) as client:
+        for number in range(20):
+            client.embed([photo(number)], ["pocket"])
+        assert not any(call.done() for call in calls)  # twenty were served while eight dragged on
+    assert [len(call.result().outputs) for call in calls] == [1] * 8
+    for channel in channels:
+        channel.close()
+
+
+def test_a_client_that_leaves_is_not_computed_for(address: str, photo: Any) -> None:
+    with grpc.insecure_channel(address) as channel:
+        predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
+        asked = request("embed", large(photo))
+        started = time.monotonic()
+        predict(asked)
+        once = time.monotonic() - started
+        calls = [predict.future(asked, timeout=60) for _ in range(20)]
+        time.sleep(0.2 * once)
+        for call in calls:
+            call.cancel()
+        started = time.monotonic()
+        predict(asked)
+        # Twenty would take twenty times as long; one or two had begun. A wide bound, for the machine may be busy.
+        assert time.monotonic() - started < 10 * once
+
+
+@pytest.fixture
+def idle(address: str) -> Iterator[list[socket.socket]]:
+    host, port = address.rsplit(":", 1)
+    connections = [socket.create_connection((host, int(port))) for _ in range(800)]
+    yield connections
+    for connection in connections:
+        connection.close()
+
+
+def test_idle_connections(address: str, idle: list[socket.socket], photo: Any) -> None:
+    assert len(idle) == 800
+    with Client(address) as client:
+        assert client.embed([photo(1)], ["pocket"]).shape == (1, 8)
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+from serving import release
+from tests.serving import drawn
+# As a full disk does it: a write fails in the middle of a file. 1,500 bytes is less than the SavedModel.
+import signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
+release.push(Path(sys.argv[1]), lambda into, version: drawn.compose(into, version, Path(sys.argv[2])))
+"""
+
+
+def test_a_disk_that_is_full(releases: Path, parts: Callable[[int], Path]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(releases), str(parts(1)), str(ROOT)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert "File too large" in done.stderr
+    assert [one.name for one in releases.iterdir()] == ["1"]  # not a trace of the second
+    assert release.verify(releases / "1").version == 1
