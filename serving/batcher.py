@@ -35,7 +35,7 @@ class Batching:
         return self.max_batch_size * self.max_enqueued_batches
 
 
-@dataclass
+@dataclass(eq=False)  # one is another, whatever they ask; arrays cannot be compared so
 class _Task:
     signature: str
     inputs: Arrays
@@ -79,14 +79,22 @@ class Batcher:
             self._tasks.append(task)
             self._rows += task.rows
             self._more.notify()
-        call.when_left(task.answer.cancel)
+        call.when_left(lambda: self._give_up(task))
         try:
             return task.answer.result(call.remaining())
         except TimeoutError:
-            task.answer.cancel()
+            self._give_up(task)
             raise RequestError(Code.DEADLINE_EXCEEDED, "Deadline Exceeded") from None
         except CancelledError:
             raise RequestError(Code.CANCELLED, "the caller has gone") from None
+
+    def _give_up(self, task: _Task) -> None:
+        """Nobody waits for it: its place in the queue is free at once."""
+        if task.answer.cancel():
+            with self._more:
+                if task in self._tasks:
+                    self._tasks.remove(task)
+                    self._rows -= task.rows
 
     def close(self) -> None:
         """Answers what waits, then ends the workers."""

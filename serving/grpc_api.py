@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -70,6 +71,33 @@ class ModelService(_Service):
 
     GetModelStatus = _served("GetModelStatus", Calls.status)
     HandleReloadConfigRequest = _served("HandleReloadConfigRequest", Calls.reload)
+
+
+class Pool(ThreadPoolExecutor):
+    """The threads that answer; knows when none is at work and none is asked for."""
+
+    def __init__(self, threads: int) -> None:
+        super().__init__(threads)
+        self._under_way = 0
+        self._changed = threading.Condition()
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> "Future[Any]":
+        """See `concurrent.futures.Executor`; gRPC hands every request over here."""
+        with self._changed:
+            self._under_way += 1
+        future = super().submit(function, *arguments, **named)
+        future.add_done_callback(self._done)
+        return future
+
+    def _done(self, _: "Future[Any]") -> None:
+        with self._changed:
+            self._under_way -= 1
+            self._changed.notify_all()
+
+    def wait_idle(self, seconds: float) -> None:
+        """Returns once all is answered, or `seconds` are over."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._under_way, seconds)
 
 
 class TokenCheck(grpc.ServerInterceptor):

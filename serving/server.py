@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent import futures
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,7 +23,7 @@ from serving.batcher import Batching
 from serving.call import RequestError
 from serving.calls import Calls
 from serving.flags import add_flags
-from serving.grpc_api import ModelService, PredictionService, TokenCheck
+from serving.grpc_api import ModelService, Pool, PredictionService, TokenCheck
 from serving.http_server import Limits
 from serving.manager import Manager
 from serving.metrics import Metrics
@@ -38,6 +37,7 @@ from serving.tls import grpc_credentials, rest_context
 
 _POLL_SECONDS = 1.0
 _GRACE_SECONDS = 10.0
+_LAST_SECONDS = 0.5
 _SPARE_THREADS = 16  # beside those that wait for the model: for health, status, and refusing in time
 _MOST_THREADS = 256
 _MOST_BYTES = Limits().most_bytes  # of a request: a batch of photos is soon more than gRPC's own limit of 4 MB
@@ -79,7 +79,8 @@ class Server:
         self._stopping = threading.Event()
         self._health = health.HealthServicer()
         self._tell_health()
-        self._grpc = _grpc_server(given)
+        self._pool = Pool(_threads(given.batching))
+        self._grpc = _grpc_server(given, self._pool)
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(calls, self.metrics), self._grpc)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(calls, self.metrics), self._grpc)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
@@ -113,10 +114,12 @@ class Server:
             if config_file and config_seconds and time.monotonic() >= read_at + config_seconds:
                 read_at, text = time.monotonic(), self._reread(config_file, text)
         self._set_health("", False)
-        stopped = self._grpc.stop(_GRACE_SECONDS)  # refuses what is new from here on
+        self._grpc.stop(_GRACE_SECONDS)  # refuses what is new from here on
+        self._pool.wait_idle(_GRACE_SECONDS)
         if self.rest:
             self.rest.stop(_GRACE_SECONDS)
-        stopped.wait()
+        # A second, shorter grace for the last answers to leave: by itself gRPC waits for connections that only linger.
+        self._grpc.stop(_LAST_SECONDS).wait()
         self.manager.close()
         self._logs.close()
 
@@ -154,16 +157,18 @@ class Server:
         self._health.set(service, state.SERVING if ready else state.NOT_SERVING)
 
 
-def _grpc_server(given: Settings) -> Any:
-    batching = given.batching
+def _threads(batching: Batching) -> int:
     waiting = batching.most_waiting + batching.max_batch_size * batching.num_batch_threads
-    threads = min(_MOST_THREADS, waiting + _SPARE_THREADS)
+    return min(_MOST_THREADS, waiting + _SPARE_THREADS)
+
+
+def _grpc_server(given: Settings, pool: Pool) -> Any:
     # so_reuseport off: two servers on one port would each get half the requests and nobody an error.
     options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", _MOST_BYTES)]
     # A message is read once a thread takes its request, so that threads bound the memory; of requests without a thread
     # as many again may stand in line, further ones are refused by gRPC itself.
-    pool, interceptors = futures.ThreadPoolExecutor(threads), [TokenCheck(given.token)] if given.token else []
-    return grpc.server(pool, options=options, interceptors=interceptors, maximum_concurrent_rpcs=2 * threads)
+    most, interceptors = 2 * _threads(given.batching), [TokenCheck(given.token)] if given.token else []
+    return grpc.server(pool, options=options, interceptors=interceptors, maximum_concurrent_rpcs=most)
 
 
 def serve(arguments: argparse.Namespace) -> int:

@@ -130,6 +130,7 @@ def test_who_waited_too_long_is_told_and_costs_no_computing(model: Model) -> Non
     with pytest.raises(RequestError) as caught:
         late.result(10)
     assert caught.value.code is Code.DEADLINE_EXCEEDED
+    assert asked.batcher.waiting() == 1
     model.go.release(9)
     assert (first.result(10), patient.result(10)) == ([0], [4])
     assert [numbers for _, numbers in model.ran] == [[0], [2]]
@@ -147,6 +148,7 @@ def test_who_went_away_costs_no_computing(model: Model) -> None:
         with pytest.raises(RequestError) as caught:
             answer.result(10)
         assert caught.value.code is Code.CANCELLED
+    assert asked.batcher.waiting() == 1  # their places are free at once
     model.go.release(9)
     assert (first.result(10), patient.result(10)) == ([0], [6])
     assert [numbers for _, numbers in model.ran] == [[0], [3]]

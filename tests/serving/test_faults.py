@@ -24,6 +24,9 @@ from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from serving import release
 from serving.client import Client
+from serving.policy import ModelConfig
+from serving.protos import model_pb2
+from serving.server import Server, Settings
 from tests.serving import drawn as drawing
 from tests.serving.load import Answer, Askers, request
 
@@ -207,21 +210,40 @@ def test_slow_clients_hold_up_nobody(address: str, photo: Any) -> None:
         channel.close()
 
 
-def test_a_client_that_leaves_is_not_computed_for(address: str, photo: Any) -> None:
-    with grpc.insecure_channel(address) as channel:
+def test_a_client_that_leaves_is_not_computed_for(releases: Path, photo: Any) -> None:
+    server = Server(Settings({"m3net": ModelConfig(releases)}))
+    running = threading.Thread(target=server.run)
+    running.start()
+    while not server.manager.ready()["m3net"]:
+        time.sleep(0.01)
+    with server.manager.use(model_pb2.ModelSpec(name="m3net")) as servable:
+        batcher, go, ran = servable._batcher, threading.Event(), []
+        run = batcher._run
+        batcher._run = lambda *what: (go.wait(60), ran.append(what[0]), run(*what))[-1]
+    with grpc.insecure_channel(server.address) as channel:
         predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
-        asked = request("embed", large(photo))
-        started = time.monotonic()
-        predict(asked)
-        once = time.monotonic() - started
-        calls = [predict.future(asked, timeout=60) for _ in range(20)]
-        time.sleep(0.2 * once)
-        for call in calls:
-            call.cancel()
-        started = time.monotonic()
-        predict(asked)
-        # Twenty would take twenty times as long; one or two had begun. A wide bound, for the machine may be busy.
-        assert time.monotonic() - started < 10 * once
+        calls = []
+        for waiting in (0, 1, 2):  # the first is with the model, the others wait
+            calls.append(predict.future(request("embed", [photo(1)]), timeout=60))
+            wait_until(lambda waiting=waiting: batcher.waiting() == waiting)
+            time.sleep(0.05)
+        calls[1].cancel()
+        wait_until(lambda: batcher.waiting() == 1)
+        late = predict.future(request("embed", [photo(1)]), timeout=0.2)
+        with pytest.raises(grpc.RpcError):
+            late.result()
+        go.set()
+        assert [len(calls[place].result().outputs) for place in (0, 2)] == [1, 1]
+    assert ran == ["embed"] * 2
+    server.stop()
+    running.join(30)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
 
 
 @pytest.fixture
