@@ -96,7 +96,7 @@ def test_metrics_count_what_was_asked_and_not_what_was_made_up(rest: Any) -> Non
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/etc/passwd", "/v2/models/m3net", "/../../etc/passwd", "/metrics/../x", "//evil/", "/metricsx"]
+    "path", ["/page", "/etc/passwd", "/v2/models/m3net", "/../../etc/passwd", "/metrics/../x", "//evil/", "/metricsx"]
 )
 def test_paths_outside_are_nothing(rest: Any, path: str) -> None:
     assert ask(rest(), "GET", path)[0] == 404
