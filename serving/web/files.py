@@ -1,10 +1,13 @@
 """The page's files, held in memory: an address is looked up among these few and never becomes a path."""
 
+import json
 from pathlib import Path
 
+from serving.openapi import document
+
 _FOLDER = Path(__file__).parent
-_KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml", "json": "application/json"}
-_NAMES = ("page.html", "page.css", "page.js", "ask.js", "photo.js", "icon.svg", "../openapi.json")
+_KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+_NAMES = ("page.html", "page.css", "page.js", "ask.js", "photo.js", "icon.svg")
 
 # Nothing but these files may run, style or be asked, no text ever becomes markup, and nobody may frame the page.
 HEADERS = {
@@ -19,9 +22,9 @@ HEADERS = {
 
 def _read(name: str) -> tuple[bytes, str]:
     path = _FOLDER / name
-    kind = _KINDS[path.suffix[1:]]
-    return path.read_bytes(), kind if kind.endswith("json") else f"{kind}; charset=utf-8"
+    return path.read_bytes(), f"{_KINDS[path.suffix[1:]]}; charset=utf-8"
 
 
 # Its address to a file's bytes and type. They hold nothing secret and are sent without a token: a browser has none yet.
-FILES = {"/" if name == "page.html" else f"/{Path(name).name}": _read(name) for name in _NAMES}
+FILES = {"/" if name == "page.html" else f"/{name}": _read(name) for name in _NAMES}
+FILES["/openapi.json"] = json.dumps(document(), indent=1).encode(), "application/json"

@@ -55,7 +55,11 @@ def ask(server: RestServer, method: str, path: str, body: Any = None, headers: d
         answer = connection.getresponse()
         content = answer.read()
         kind = answer.getheader("Content-Type", "")
-        return answer.status, dict(answer.getheaders()), json.loads(content) if kind == "application/json" else content.decode()
+        return (
+            answer.status,
+            dict(answer.getheaders()),
+            json.loads(content) if kind == "application/json" else content.decode(errors="replace"),
+        )
     finally:
         connection.close()
 
