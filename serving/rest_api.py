@@ -10,6 +10,7 @@ import ssl
 import sys
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import unquote
@@ -69,6 +70,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """No line a request: the metrics count them."""
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What http.server itself refuses (no HTTP, another method, headers too long), in the form of all our errors."""
+        self.close_connection = True  # a body may follow that nobody reads
+        status = HTTPStatus.METHOD_NOT_ALLOWED if code == HTTPStatus.NOT_IMPLEMENTED else HTTPStatus(code)
+        self._send(status, _error(f"{status.phrase}; methods are GET and POST" if status == 405 else status.phrase))
 
     def _serve(self, answer: Callable[[], tuple[bytes, str]]) -> None:
         started, code, self._asked, self._size = time.perf_counter(), "OK", ("", ""), 0
@@ -177,13 +184,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Cache-Control", "private, max-age=3600" if kind == "image/jpeg" else "no-store")
         for name, value in HEADERS.items():
             self.send_header(name, value)
+        if status == 405:
+            self.send_header("Allow", "GET, POST")
         if status == 401:
             self.send_header("WWW-Authenticate", "Bearer")
         if self.server.stopping or self.close_connection:
             self.close_connection = True
             self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
 
 def _spec(found: re.Match[str]) -> Any:
