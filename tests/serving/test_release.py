@@ -197,11 +197,20 @@ def _assert_whole(releases: Path) -> None:
         assert verify(one).version == int(one.name)
 
 
+def _seconds_of_a_push(parts: Path, releases: Path) -> float:
+    process, started = _pusher(parts, releases), time.monotonic()
+    while not versions(releases):
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    return time.monotonic() - started
+
+
 def test_a_killed_push_leaves_nothing_half_there(heavy_parts: Path, tmp_path: Path) -> None:
-    left = 0
+    left, whole = 0, _seconds_of_a_push(heavy_parts, tmp_path)
     for kill in range(12):
         process = _pusher(heavy_parts, tmp_path)
-        time.sleep(0.037 * kill)
+        time.sleep(whole * kill / 6)  # from the first moment to some pushes later, on a slow machine too
         process.kill()
         process.wait()
         _assert_whole(tmp_path)
