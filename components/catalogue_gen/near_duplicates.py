@@ -20,7 +20,7 @@ MAX_OF_CONTRAST = 0.15  # the same for all places together, root mean square: wh
 PARTITIONS = 16  # of a band's values, so that workers share it
 _COLUMNS, _ROWS, _COLOURS = 16, 8, 8
 _RISE = 3  # of 255; less is noise on flat ground, whose bits would come and go
-_COMPARED = 1 << 20  # pairs at a time
+_COMPARED = 1 << 16  # pairs at a time, whose colours may take 50 MB: of one outline there can be thousands
 # Spread over the photo, or the bands of its borders would be equal for all that is photographed on white.
 _ORDER = np.random.default_rng(0).permutation(BITS)
 
@@ -89,11 +89,10 @@ def _compared(photos: np.ndarray, before: np.ndarray, bits: int) -> Iterator[np.
 def alike(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """bool (N,): may the colours (N, 192) be those of one picture? None of them far off, and all together by little of what
     they differ over the photo."""
-    a, b = (colours.reshape(len(colours), _COLOURS**2, 3).astype(np.float32) for colours in (one, other))
+    near: np.ndarray = np.abs(one.astype(np.int16) - other).max(1, initial=0) <= MAX_COLOUR_DIFFERENCE
+    a, b = (colours[near].reshape(near.sum(), _COLOURS**2, 3).astype(np.float32) for colours in (one, other))
     contrast = np.minimum(a.var(1).sum(-1), b.var(1).sum(-1))
-    difference = ((a - b) ** 2).mean(1).sum(-1)
-    close = np.abs(a - b).max((1, 2), initial=0) <= MAX_COLOUR_DIFFERENCE
-    near: np.ndarray = close & (difference <= MAX_OF_CONTRAST**2 * contrast)
+    near[near] = ((a - b) ** 2).mean(1).sum(-1) <= MAX_OF_CONTRAST**2 * contrast
     return near
 
 
