@@ -15,9 +15,9 @@ import pytest
 from tests.cluster import parts
 from tests.cluster.flink import LOOPBACK, Cluster, wait
 from tests.cluster.records import embeddings, ingested
+from tests.components.direct import ONE
 
 ROOT = Path(__file__).resolve().parents[2]
-DIRECT = ["--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1"]
 COPIES = 60  # of every photo, in the job that is long enough to be hit
 
 
@@ -47,7 +47,7 @@ class Direct:
             [sys.executable, "-m", "pipeline.cli", "sample", str(folder / "photos"), "--photos", "80"], cwd=ROOT, check=True
         )
         self.catalogue = folder / "photos" / "catalogue.csv"
-        self.steps(DIRECT, folder)
+        self.steps(ONE, folder)
 
     def steps(self, args: list[str], output: Path) -> None:
         """The three steps on the same inputs, whoever runs them: only then must outputs agree to the last bit."""
@@ -114,7 +114,7 @@ def test_a_task_manager_killed_in_the_middle_changes_nothing(
     direct: Direct, flink_args: list[str], cluster: Cluster, tmp_path: Path
 ) -> None:
     catalogue = repeated(direct.catalogue, tmp_path / "catalogue.csv")
-    run("ingest", args=DIRECT, catalogue=str(catalogue), output=str(tmp_path / "direct"))
+    run("ingest", args=ONE, catalogue=str(catalogue), output=str(tmp_path / "direct"))
     args = [*flink_args, f"--flink_master={cluster.address}"]
     job = start("ingest", args=args, catalogue=str(catalogue), output=str(tmp_path / "hit"))
     try:

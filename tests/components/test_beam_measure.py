@@ -14,6 +14,7 @@ from components.errors import InputError
 from components.retrieval_evaluator import beam_measure
 from components.retrieval_evaluator.beam_measure import measure_in_beam, read_measured
 from components.retrieval_evaluator.measure import measure_all, results
+from tests.components.direct import ONE, TWO
 from tests.slow_metrics import slow_map
 
 NAMES = {"system": "s", "dataset": "d", "split": "test", "protocol": "attribute"}
@@ -42,8 +43,8 @@ def written(folder: Path, rows: list[dict[str, object]], shards: int) -> Path:
     return folder
 
 
-def in_beam(folder: Path, protocol: str = "attribute", **options: object) -> dict[str, object]:
-    with beam.Pipeline(runner="DirectRunner", **options) as pipeline:
+def in_beam(folder: Path, protocol: str = "attribute", args: list[str] = ONE) -> dict[str, object]:
+    with beam.Pipeline(argv=args) as pipeline:
         measure_in_beam(pipeline, f"{folder}/*.parquet", "test", protocol, f"{folder}-out/queries")
     return {name: dataclasses.asdict(one) for name, one in read_measured(Path(f"{folder}-out")).items()}
 
@@ -78,11 +79,8 @@ def test_results_equal_the_slow_twin(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_two_processes_give_the_same(tmp_path: Path) -> None:
-    from apache_beam.options.pipeline_options import PipelineOptions
-
     folder = written(tmp_path / "embeddings", drawn(), 4)
-    options = PipelineOptions(direct_running_mode="multi_processing", direct_num_workers=2)
-    found = in_beam(folder, options=options)
+    found = in_beam(folder, args=TWO)
     for name, one in measure_all(folder).items():
         np.testing.assert_array_equal(found[name]["metrics"]["average_precision"], one.metrics.average_precision)
 

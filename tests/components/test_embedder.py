@@ -22,6 +22,7 @@ from components.embedder.staging import finished, publish, staging
 from models import systems
 from models.recipe import ModelConfig
 from models.taxonomy import Attribute, Taxonomy
+from tests.components.direct import ONE, TWO
 
 TAXONOMY = Taxonomy((Attribute("neck", ("v", "crew")), Attribute("sleeve", ("none", "short", "long"), multi_label=True)))
 SIZE = 32
@@ -63,8 +64,8 @@ class Sample:
             self.rows[name, attribute] = (split, role, classes)
         return serialised(name, self.photos[name], role, labels)
 
-    def embed(self, output: Path, photos: int = 1024, arguments: tuple[str, ...] = ()) -> list[Path]:
-        with beam.Pipeline(argv=list(arguments)) as pipeline:
+    def embed(self, output: Path, photos: int = 1024, arguments: list[str] = ONE) -> list[Path]:
+        with beam.Pipeline(argv=arguments) as pipeline:
             embed(pipeline, self.examples, ["train", "test"], self.model, str(output), photos)
         return sorted(output.iterdir())
 
@@ -94,9 +95,7 @@ def test_rows_are_those_of_the_contract_and_vectors_the_models(sample: Sample, t
 @pytest.mark.slow
 def test_several_processes_write_the_same_files(sample: Sample, tmp_path: Path) -> None:
     one = sample.embed(tmp_path / "one", photos=32)
-    two = sample.embed(
-        tmp_path / "two", 32, ("--runner=DirectRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=2")
-    )
+    two = sample.embed(tmp_path / "two", 32, TWO)
     assert [file.name for file in one] == [file.name for file in two]
     for a, b in zip(one, two, strict=True):
         np.testing.assert_allclose(matrix(a), matrix(b), atol=1e-6)
@@ -179,9 +178,9 @@ def test_killed_in_the_middle_and_run_again_no_finished_file_is_embedded_twice(
 def test_jax_gives_the_same_vectors(sample: Sample, tmp_path: Path) -> None:
     ours = sample.embed(tmp_path / "tensorflow")
     code = (
-        "import sys, keras, apache_beam as beam; from components.embedder.embed import embed\n"
+        "import sys, keras; from components.embedder.embed import embed; from tests.components.direct import direct_pipeline\n"
         "assert keras.backend.backend() == 'jax'\n"
-        "with beam.Pipeline() as p: embed(p, sys.argv[1], ['train', 'test'], sys.argv[2], sys.argv[3])"
+        "with direct_pipeline() as p: embed(p, sys.argv[1], ['train', 'test'], sys.argv[2], sys.argv[3])"
     )
     arguments = [sys.executable, "-c", code, sample.examples, sample.model, str(tmp_path / "jax")]
     done = subprocess.run(arguments, env={**os.environ, "KERAS_BACKEND": "jax"}, capture_output=True, text=True, check=False)

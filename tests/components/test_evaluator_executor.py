@@ -13,6 +13,7 @@ from tfx.types import Artifact, standard_artifacts
 from components.artifacts import Embeddings, Evaluation
 from components.retrieval_evaluator import executor
 from models.taxonomy import Attribute, Taxonomy
+from tests.components.direct import ONE
 from tests.components.test_beam_measure import drawn
 
 
@@ -34,8 +35,7 @@ def evaluated(folder: Path, **more: Any) -> tuple[dict[str, Any], dict[str, Any]
     outputs = {"evaluation": at(Evaluation, folder / "evaluation")}
     outputs |= {"blessing": at(standard_artifacts.ModelBlessing, folder / "blessing")}
     named = {"system": "s", "dataset": "d", "protocol": "attribute", "slices": '["class"]', "min_map": 0.0, "max_drop": 1.0}
-    args = ["--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1"]
-    context = base_beam_executor.BaseBeamExecutor.Context(beam_pipeline_args=args, tmp_dir=str(folder), unique_id="1")
+    context = base_beam_executor.BaseBeamExecutor.Context(beam_pipeline_args=ONE, tmp_dir=str(folder), unique_id="1")
     executor.Executor(context).Do(inputs, outputs, {**named, **more})
     results, verdict = (json.loads((folder / "evaluation" / f"{name}.json").read_text()) for name in ("results", "verdict"))
     return results, verdict, [one.name for one in (folder / "blessing").iterdir()]

@@ -12,6 +12,7 @@ from pipeline.sample.catalogue import draw_sample
 from tests.cluster.flink import free_port, wait
 from tests.cluster.records import ingested
 from tests.cluster.steps import ingest
+from tests.components.direct import ONE
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +38,7 @@ def job_service() -> Iterator[str]:
 def test_the_records_are_the_direct_runners(job_service: str, tmp_path: Path) -> None:
     draw_sample(tmp_path / "photos", photos=30, seed=0)
     catalogue = str(tmp_path / "photos" / "catalogue.csv")
-    ingest(["--runner=DirectRunner"], catalogue, str(tmp_path / "direct"))
+    ingest(ONE, catalogue, str(tmp_path / "direct"))
     portable = ["--runner=PortableRunner", f"--job_endpoint={job_service}", "--environment_type=LOOPBACK", "--beam_plugins=tfx"]
     ingest(portable, catalogue, str(tmp_path / "portable"))
     found = ingested(tmp_path / "portable")
