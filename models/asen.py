@@ -8,7 +8,7 @@ from keras import layers, ops
 
 from models.attention import AttributeAttention
 from models.centres import ClassCentres, attribute_centres
-from models.losses.triplet import attribute_loss
+from models.losses.triplet import attribute_loss, drawn_triplet_loss
 from models.scoring import softmax_posteriors
 from models.systems import System
 
@@ -66,23 +66,33 @@ class AsenAttention(layers.Layer):
 class Asen(System):
     """ASEN V1. Outputs: `f` (B, N, C), of length 1, and `attention`."""
 
-    parts: ClassVar = ("triplet",)
+    parts: ClassVar[tuple[str, ...]] = ("triplet",)
 
     def add_head(self) -> None:
         """The attentions, and class centres, by which alone it can name a class."""
         self.attention = AsenAttention(self.grid.attributes, self.config.attention_dim)
         self.centres = ClassCentres(self.taxonomy.num_classes, self.backbone.output_shape[-1])
 
-    def head(self, x: Tensor, training: bool) -> dict[str, Tensor]:
+    def head(self, x: Tensor, given: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
         """See `System.head`."""
         alpha, f = self.attention(x)
         return {"f": f, "attention": alpha}
 
-    def losses_of(self, y_true: Tensor, outputs: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
-        """Triplets of the batch; in training the centres move, which no gradient sees."""
+    def losses_of(self, y: dict[str, Tensor], outputs: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
+        """Triplets; in training the centres move, which no gradient sees."""
+        self.move_centres(y["labels"], outputs["f"], training)
+        return {"triplet": self.triplet_loss(y["labels"], outputs["f"])}
+
+    def move_centres(self, labels: Tensor, f: Tensor, training: bool) -> None:
+        """Towards the batch, in training alone."""
         if training:
-            self.centres.update(*attribute_centres(outputs["f"], y_true, self.grid), self.recipe.centre_decay)
-        return {"triplet": attribute_loss(y_true, outputs["f"], self.grid, self.recipe.margin)}
+            self.centres.update(*attribute_centres(f, labels, self.grid), self.recipe.centre_decay)
+
+    def triplet_loss(self, labels: Tensor, f: Tensor) -> Tensor:
+        """T over the triplets that were drawn, or else over those found in the batch; f (B, N, D)."""
+        if self.recipe.sampling == "documented":
+            return drawn_triplet_loss(labels, f, self.grid, self.recipe.margin)
+        return attribute_loss(labels, f, self.grid, self.recipe.margin)
 
     def posteriors(self, outputs: dict[str, Tensor]) -> Tensor:
         """Softmax of the cosines to an attribute's class centres; our own, since ASEN names no class."""
@@ -97,8 +107,8 @@ class Asen(System):
 
     @property
     def vector_length(self) -> int:
-        """C, the channels of the backbone's map."""
-        return int(self.backbone.output_shape[-1])
+        """C, the channels of the backbone's map; of whatever `f` is, the centres have the length."""
+        return int(self.centres.class_dim)
 
 
 @keras.saving.register_keras_serializable(package="m3net")
@@ -113,7 +123,7 @@ class AsenV2(Asen):
         self.attention = AttributeAttention(self.grid.attributes, self.config.attention_dim)
         self.centres = ClassCentres(self.taxonomy.num_classes, self.backbone.output_shape[-1])
 
-    def head(self, x: Tensor, training: bool) -> dict[str, Tensor]:
+    def head(self, x: Tensor, given: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
         """See `System.head`."""
         alpha, gate = self.attention(x, training=training)
         return {"f": ops.normalize(ops.matmul(alpha, x) * gate, axis=-1), "attention": alpha}

@@ -1,6 +1,7 @@
 """Backbones: from RGB photos to the map of features that every attention looks at."""
 
 from pathlib import Path
+from typing import Any
 
 import keras
 from keras import KerasTensor as Tensor
@@ -60,7 +61,35 @@ def _residual_block(x: Tensor, width: int) -> Tensor:
 def resnet50_c4(image_size: int, weights: str) -> keras.Model:
     """ResNet-50 after its stage C4, as the ASEN family cuts it: 224 px -> 14 x 14 x 1024."""
     images = keras.Input((image_size, image_size, 3), name="images")
-    whole = keras.applications.ResNet50(
-        include_top=False, weights=weights or None, input_tensor=keras.applications.resnet.preprocess_input(images)
-    )
-    return keras.Model(images, whole.get_layer("conv4_block6_out").output, name="resnet50_c4")
+    # It alone of those below does not normalise for itself.
+    seen = keras.applications.resnet.preprocess_input(images)
+    return _cut(keras.applications.ResNet50, images, seen, weights, "conv4_block6_out", "resnet50_c4")
+
+
+def convnext_tiny(image_size: int, weights: str) -> keras.Model:
+    """ConvNeXt-Tiny after its third stage: 224 px -> 14 x 14 x 384."""
+    images = keras.Input((image_size, image_size, 3), name="images")
+    last = "convnext_tiny_stage_2_block_8_identity"
+    return _cut(keras.applications.ConvNeXtTiny, images, images, weights, last, "convnext_tiny")
+
+
+def efficientnetv2_b0(image_size: int, weights: str) -> keras.Model:
+    """EfficientNetV2-B0 at stride 16, the widest layer of it: 224 px -> 14 x 14 x 672."""
+    images = keras.Input((image_size, image_size, 3), name="images")
+    last = "block6a_expand_activation"
+    return _cut(keras.applications.EfficientNetV2B0, images, images, weights, last, "efficientnetv2_b0")
+
+
+def _cut(whole: Any, images: Tensor, seen: Tensor, weights: str, layer: str, name: str) -> keras.Model:
+    """A network of keras.applications up to `layer`. Weights files are those of the whole network without its top.
+
+    Raises: FileNotFoundError where ImageNet weights are asked for and cannot be fetched.
+    """
+    try:
+        network = whole(include_top=False, weights=weights or None, input_tensor=seen)
+    except Exception as error:
+        if weights != "imagenet":
+            raise
+        line = " ".join(str(error).split())
+        raise FileNotFoundError(f"{name}: no ImageNet weights: {line}; give the path of a file instead") from None
+    return keras.Model(images, network.get_layer(layer).output, name=name)

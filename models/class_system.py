@@ -32,9 +32,9 @@ class ClassSystem(System):
         """L_M, a scalar. Args: y_true (B, M) multi-hot, logits (B, M)."""
         raise NotImplementedError
 
-    def losses_of(self, y_true: Tensor, outputs: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
+    def losses_of(self, y: dict[str, Tensor], outputs: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
         """L_M, l1 L_CI and l2 L_CC; in training the centres move first."""
-        recipe, phi = self.recipe, outputs["phi"]
+        recipe, phi, y_true = self.recipe, outputs["phi"], y["labels"]
         parts = {"l_m": self.classification_loss(y_true, outputs["logits"])}
         if recipe.instance_weight:
             parts["l_ci"] = recipe.instance_weight * instance_loss(y_true, phi, self.grid, recipe.margin)

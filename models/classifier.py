@@ -24,16 +24,16 @@ class Classifier(System):
         self.classifier = self.add_weight(shape=shape, initializer="glorot_uniform", name="w")
         self.bias = self.add_weight(shape=shape[:1], initializer="zeros", name="b")
 
-    def head(self, x: Tensor, training: bool) -> dict[str, Tensor]:
+    def head(self, x: Tensor, given: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
         """See `System.head`."""
         scores = ops.swapaxes(ops.matmul(x, ops.transpose(ops.cast(self.classifier, x.dtype))), 1, 2)  # (B, M, P)
         outputs = {"logits": ops.mean(scores, axis=-1) + ops.cast(self.bias, x.dtype)}
         attention = ops.softmax(ops.cast(scores, "float32"), axis=-1)
         return {**outputs, "attention": shown_attention(self.posteriors(outputs), attention, self.grid)}
 
-    def losses_of(self, y_true: Tensor, outputs: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
+    def losses_of(self, y: dict[str, Tensor], outputs: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
         """`best_l_m`."""
-        return {"l_m": best_l_m(y_true, outputs["logits"], self.grid, self.multi_label)}
+        return {"l_m": best_l_m(y["labels"], outputs["logits"], self.grid, self.multi_label)}
 
     def posteriors(self, outputs: dict[str, Tensor]) -> Tensor:
         """Softmax, or normalised sigmoid where multi-label."""

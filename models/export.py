@@ -19,7 +19,7 @@ def export(system: System, folder: Path) -> None:
     Inputs: `image` (B,) JPEG or PNG bytes; `attribute` (B,) names, which may differ within a batch. Outputs: `vector`
     float32 (B, L); a float32 (B, M_n) named by each attribute; `attention` float32 (B, H, W), summing to 1.
     """
-    names, size = system.taxonomy.names, system.config.image_size
+    names, size = system.taxonomy.names, system.photo_size
 
     def outputs(image: tf.Tensor) -> dict[str, tf.Tensor]:
         return system(decode_photos(image, size), training=False)

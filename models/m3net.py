@@ -53,7 +53,7 @@ class M3Net(ClassSystem):
         phi, _ = self.class_attention(refined_map(x, gate, alpha), self.attribute_attention.embedding)
         return phi, alpha
 
-    def head(self, x: Tensor, training: bool) -> dict[str, Tensor]:
+    def head(self, x: Tensor, given: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
         """See `ClassSystem`."""
         phi, alpha = self.class_vectors(x, training)
         logits = ops.sum(phi * ops.cast(self.classifier, phi.dtype), axis=-1) + ops.cast(self.bias, phi.dtype)

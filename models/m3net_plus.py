@@ -62,7 +62,7 @@ class M3NetPlus(ClassSystem):
         self.bias = self.add_weight(shape=(classes,), initializer="zeros", name="b")
         self.project = layers.Dense(self.config.class_dim, name="project")
 
-    def head(self, x: Tensor, training: bool) -> dict[str, Tensor]:
+    def head(self, x: Tensor, given: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
         """See `ClassSystem`; the attention shown is that of the classes, each by its posterior."""
         alpha, gate = self.attribute_attention(x, training=training)
         owner = self.taxonomy.attribute_of_class

@@ -14,6 +14,9 @@ class ModelConfig:
     backbone: str = "small"
     weights: str = ""
     image_size: int = 96  # pixels, height and width of the network's input
+    photo_size: int = 0  # pixels of the photos that asen++ cuts its crops from; 0 = image_size
+    local_backbone: str = "small"  # of asen++'s local branch, which sees a crop of half of image_size
+    local_weights: str = ""
     attention_dim: int = 128  # d, the space in which attribute and class embeddings meet the map's positions
     class_dim: int = 64  # D, the length of one class-specific vector phi_m
     kappa: float = 0.0  # weight of cos(phi_m, phi_m) in the retrieval score; above 0 a vector is (1 + D) times as long
@@ -21,14 +24,32 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How it is trained. Loss = L_M + instance_weight * L_CI + cluster_weight * L_CC."""
+    """How it is trained. Loss = L_M + instance_weight * L_CI + cluster_weight * L_CC.
+
+    `sampling`: "in_batch" = shuffled photos, all labels of a batch at once; "balanced" = the same by pairs, attribute and
+    class uniform; "documented" = the ASEN family's random triplets. `schedule`: "one_cycle" = linear warm-up, then half
+    a cosine down to 0; "cosine" = the latter alone; "step" = times `decay` every `decay_epochs` epochs.
+    """
 
     epochs: int = 10
     min_steps: int = 0  # a small catalogue is gone through more often, until this many steps are taken
-    batch_size: int = 64
-    learning_rate: float = 5e-3  # the peak of the one-cycle schedule
-    weight_decay: float = 0.05  # on matrices and kernels only
+    batch_size: int = 64  # photos; with documented sampling triplets
+    sampling: str = "in_batch"
+    triplets: int = 0  # an epoch, with documented sampling; 0 = a third of the photos, so that as many are seen
+    views: int = 1  # how often each photo stands in its batch, each time augmented anew
+    learning_rate: float = 5e-3  # the peak of the schedule
+    schedule: str = "one_cycle"
     warmup: float = 0.2  # share of all steps with a linearly rising rate
+    decay: float = 0.9
+    decay_epochs: int = 3
+    backbone_rate: float = 1.0  # times learning_rate, for the backbone; 0 freezes it
+    frozen_norm: bool = False  # the backbone's batch normalisation keeps the statistics and scales it came with
+    weight_decay: float = 0.05  # on matrices and kernels only
+    accumulate: int = 1  # batches whose gradients are averaged for one update
+    average: float = 0.0  # decay a step of a moving average of the weights, which is then what is validated and kept; 0 = none
+    precision: str = "float32"  # or "bfloat16", of activations; weights and losses stay float32
+    patience: int = 0  # epochs without a better validation MAP after which a stage ends; 0 = never
+    second_stage: float = 0.3  # share of the epochs, at the end: asen++ trains both branches, modc takes pseudo labels
     margin: float = 0.2  # of both triplet losses, a difference of two cosines
     instance_weight: float = 1.0
     cluster_weight: float = 1.0

@@ -12,9 +12,18 @@ SYSTEMS = {
     "m3net_c": "models.m3net:M3NetC",
     "asen_v2": "models.asen:AsenV2",
     "asen": "models.asen:Asen",
+    "asen++": "models.asenpp:AsenPlusPlus",
+    "modc": "models.modc:Modc",
     "classifier": "models.classifier:Classifier",
 }
-BACKBONES = {"small": "models.backbones:small", "resnet50_c4": "models.backbones:resnet50_c4"}
+BY_TRIPLETS = ("asen", "asen_v2", "asen++", "modc")  # those that `documented` sampling can train
+BACKBONES = {
+    "small": "models.backbones:small",
+    "resnet50_c4": "models.backbones:resnet50_c4",
+    "resnet34_c4": "models.resnet34:resnet34_c4",
+    "convnext_tiny": "models.backbones:convnext_tiny",
+    "efficientnetv2_b0": "models.backbones:efficientnetv2_b0",
+}
 
 
 def unknown(kind: str, name: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:

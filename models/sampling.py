@@ -1,13 +1,14 @@
-"""What a training step sees: shuffled, augmented batches that follow from (seed, epoch, batch) alone."""
+"""What a training step sees: augmented batches that follow from (seed, epoch, batch) alone, so that any can be made again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
 
 from models.recipe import TrainingConfig
+
+_THREADS = 2  # that read and augment beside the step
 
 
 @dataclass(frozen=True)
@@ -45,26 +46,44 @@ def augment(images: np.ndarray, shift: int, flip: bool, random: np.random.Genera
 
 
 class Batches(keras.utils.PyDataset):
-    """One epoch of full batches, reshuffled each epoch; fewer photos than a batch make one smaller batch."""
+    """One epoch of full batches, reshuffled each epoch; fewer photos than a batch make one smaller batch.
 
-    def __init__(self, photos: Photos, recipe: TrainingConfig, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    A subclass draws otherwise by giving `__len__` and `draw`.
+    """
+
+    def __init__(self, photos: Photos, recipe: TrainingConfig) -> None:
+        super().__init__(workers=_THREADS, max_queue_size=2 * _THREADS)
         self.photos = photos
         self.recipe = recipe
         self.epoch = 0
-        self.size = min(recipe.batch_size, len(photos.ids))
+
+    @property
+    def size(self) -> int:
+        """Photos drawn for a batch."""
+        return min(self.recipe.batch_size, len(self.photos.ids))
 
     def __len__(self) -> int:
         return len(self.photos.ids) // self.size
 
-    def __getitem__(self, batch: int) -> tuple[np.ndarray, np.ndarray]:
-        """Images float32 (b, S, S, 3) in 0..255, labels float32 (b, M)."""
+    def draw(self, batch: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """The photos of a batch, int (b,), and the attribute that each was drawn for, int (b,), or None for all."""
         order = np.random.default_rng([self.recipe.seed, self.epoch]).permutation(len(self.photos.ids))
-        index = order[batch * self.size : (batch + 1) * self.size]
+        return order[batch * self.size : (batch + 1) * self.size], None
+
+    def labels(self, index: np.ndarray, attribute: np.ndarray | None) -> np.ndarray:
+        """The labels that count in a batch, float32 (b, M)."""
+        return self.photos.labels[index].astype(np.float32)
+
+    def __getitem__(self, batch: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """`images` uint8 (b, S, S, 3) and `attribute` int32 (b,) where drawn; `labels` float32 (b, M), `photo` int32 (b,)."""
+        index, attribute = self.draw(batch)
+        index = np.tile(index, self.recipe.views)
+        attribute = None if attribute is None else np.tile(attribute, self.recipe.views)
         random = np.random.default_rng([self.recipe.seed, self.epoch, batch])
         images = augment(self.photos.batch(index), self.recipe.shift, self.recipe.flip, random)
-        return images.astype(np.float32), self.photos.labels[index].astype(np.float32)
+        inputs = {"images": images} | ({} if attribute is None else {"attribute": attribute.astype(np.int32)})
+        return inputs, {"labels": self.labels(index, attribute), "photo": index.astype(np.int32)}
 
     def on_epoch_end(self) -> None:
-        """Moves on to the next epoch's order."""
+        """Moves on to the next epoch's draws."""
         self.epoch += 1

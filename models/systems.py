@@ -12,45 +12,61 @@ from keras import ops
 from models.backbones import build_backbone
 from models.grid import Grid
 from models.recipe import ModelConfig, TrainingConfig
-from models.registry import SYSTEMS, resolve
+from models.registry import BY_TRIPLETS, SYSTEMS, resolve
 from models.taxonomy import Taxonomy
 
 
 class System(keras.Model):
-    """Base of all systems: float32 (B, S, S, 3), RGB in 0..255, to a dict of outputs.
+    """Base of all systems: (B, S, S, 3), RGB in 0..255, to a dict of outputs.
 
-    Every system's outputs hold `attention` (B, N, H, W), summing to 1 over H and W. A subclass builds its head in
-    `add_head` and gives `head`, `losses`, `posteriors`, `vectors` and `vector_length`.
+    The input is the photos, or a dict of what `sampling` gives: `images`, and with triplets the `attribute` (B,) that a
+    photo was drawn for. Every system's outputs hold `attention` (B, N, H, W), summing to 1 over H and W. A subclass builds
+    its head in `add_head` and gives `head`, `losses_of`, `posteriors`, `vectors` and `vector_length`.
 
     Args:
         taxonomy: the text of taxonomy.json; config: the fields of `ModelConfig`. Plain values, so that Keras saves them.
     """
 
     parts: ClassVar[tuple[str, ...]]  # the losses' names, in the order they are shown
+    stages: ClassVar[int] = 1  # of training; `enter` begins each
+    value_negatives: ClassVar[bool] = False  # documented triplets: draw the negative's value first
 
     def __init__(self, taxonomy: str, config: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.taxonomy = Taxonomy.from_json(taxonomy)
         self.config = ModelConfig(**config)
         self.recipe = TrainingConfig()
+        self.stage = 1
         self.grid = Grid(self.taxonomy)
         self.multi_label = np.array([a.multi_label for a in self.taxonomy.attributes])  # bool (N,)
         self.backbone = build_backbone(self.config.backbone, self.config.image_size, self.config.weights)
         self.trackers = {part: keras.metrics.Mean(name=part) for part in self.parts}
         self.add_head()
         # Called once, so that every weight exists: `build` alone leaves the head's layers for the first batch.
-        self(np.zeros((1, self.config.image_size, self.config.image_size, 3), np.float32))
+        self(np.zeros((1, self.photo_size, self.photo_size, 3), np.float32))
+
+    @property
+    def photo_size(self) -> int:
+        """S, pixels of the photos it takes."""
+        return self.config.image_size
 
     def add_head(self) -> None:
         """Creates the layers after the backbone."""
         raise NotImplementedError
 
-    def head(self, x: Tensor, training: bool) -> dict[str, Tensor]:
-        """The flattened map (B, P, C) to the outputs, with `attention` (B, N, P)."""
+    def network_input(self, images: Tensor) -> Tensor:
+        """What the backbone sees of the photos."""
+        return images
+
+    def head(self, x: Tensor, given: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
+        """The flattened map (B, P, C), and what `call` was given, to the outputs, with `attention` (B, N, P)."""
         raise NotImplementedError
 
-    def losses_of(self, y_true: Tensor, outputs: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
-        """The weighted parts of the loss, scalars by name, in `parts`. Args: y_true (B, M) multi-hot."""
+    def losses_of(self, y: dict[str, Tensor], outputs: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
+        """The weighted parts of the loss, scalars by name, in `parts`.
+
+        Args: y: `labels` (B, M), multi-hot, and `photo` int (B,), the number of each among the training photos.
+        """
         raise NotImplementedError
 
     def posteriors(self, outputs: dict[str, Tensor]) -> Tensor:
@@ -66,23 +82,52 @@ class System(keras.Model):
         """L, numbers in a retrieval vector."""
         raise NotImplementedError
 
-    def call(self, images: Tensor, training: bool = False) -> dict[str, Tensor]:
+    def call(self, inputs: Tensor | dict[str, Tensor], training: bool = False) -> dict[str, Tensor]:
         """See the class. Outputs are float32 under any dtype policy."""
-        features = self.backbone(images, training=training)
+        given = dict(inputs) if isinstance(inputs, dict) else {"images": inputs}
+        given["images"] = ops.cast(given["images"], "float32")  # batches hold bytes: a quarter of the way to the device
+        features = self.backbone(self.network_input(given["images"]), training=training)
         _, height, width, channels = features.shape
-        outputs = self.head(ops.reshape(features, (-1, height * width, channels)), training)
+        outputs = self.head(ops.reshape(features, (-1, height * width, channels)), given, training)
         outputs = {key: ops.cast(value, "float32") for key, value in outputs.items()}
         outputs["attention"] = ops.reshape(outputs["attention"], (-1, self.grid.attributes, height, width))
         return outputs
 
     def prepare(self, recipe: TrainingConfig, labels: np.ndarray) -> None:
-        """Takes what the loss needs from the recipe and from the training labels, uint8 (n, M)."""
+        """Takes what training needs from the recipe and from the training labels, uint8 (n, M).
+
+        Raises: ValueError for triplets where the system is not trained by them.
+        """
+        if recipe.sampling == "documented" and self.config.system not in BY_TRIPLETS:
+            raise ValueError(f'training.sampling "documented" gives triplets, which train only: {", ".join(BY_TRIPLETS)}')
         self.recipe = recipe
+
+    @property
+    def backbones(self) -> list[keras.Model]:
+        """All of them."""
+        return [self.backbone]
+
+    def enter(self, stage: int) -> None:
+        """Training goes on with this stage, from 1.
+
+        A frozen backbone runs as in inference; with `frozen_norm` its batch normalisation alone does.
+        """
+        self.stage = stage
+        for backbone in self.backbones:
+            backbone.trainable = self.recipe.backbone_rate > 0
+            for layer in backbone.layers:
+                if self.recipe.frozen_norm and isinstance(layer, keras.layers.BatchNormalization):
+                    layer.trainable = False
+
+    def rates(self) -> list[float]:
+        """Of each trainable variable, in their order: its learning rate as a share of the recipe's, in this stage."""
+        slow = {id(v) for backbone in self.backbones for v in backbone.trainable_variables}
+        return [self.recipe.backbone_rate if id(v) in slow else 1.0 for v in self.trainable_variables]
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Tensor:
-        """The sum of the parts. `y` is multi-hot (B, M)."""
+        """The sum of the parts. `y`: see `losses_of`."""
         parts = self.losses_of(y, y_pred, training)
         for part, value in parts.items():
             self.trackers[part].update_state(value)
@@ -90,12 +135,22 @@ class System(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """What the constructor takes; the backbone's start weights are left out, since the file holds the trained ones."""
-        return {"taxonomy": self.taxonomy.to_json(), "config": {**asdict(self.config), "weights": ""}}
+        start = {"weights": "", "local_weights": ""}
+        return {"taxonomy": self.taxonomy.to_json(), "config": {**asdict(self.config), **start}}
 
 
-def build(config: ModelConfig, taxonomy: Taxonomy) -> System:
-    """A new, untrained system. Raises: ValueError for an unknown system or backbone, naming those there are."""
-    system: System = resolve("system", config.system, SYSTEMS)(taxonomy.to_json(), asdict(config))
+def build(config: ModelConfig, taxonomy: Taxonomy, precision: str = "float32") -> System:
+    """A new, untrained system.
+
+    Args: precision: "float32" or "bfloat16", of activations. Weights are float32 with either, and fit the other.
+    Raises: ValueError for an unknown system or backbone, naming those there are.
+    """
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    try:
+        system: System = resolve("system", config.system, SYSTEMS)(taxonomy.to_json(), asdict(config))
+    finally:
+        keras.config.set_dtype_policy(before)
     return system
 
 

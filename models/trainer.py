@@ -1,13 +1,19 @@
 """What TFX's Trainer calls: Examples in, a trained system, its SavedModel and its history out."""
 
+import hashlib
+import json
+import shutil
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from models import systems
+from models.checkpoint import History
 from models.export import export
 from models.features import read_photos
 from models.recipe import ModelConfig, TrainingConfig
@@ -20,29 +26,68 @@ MODEL_FILE = "model.keras"
 def run_fn(fn_args: Any) -> None:
     """The Trainer's user function.
 
+    A training that was killed goes on after its last epoch: its state waits in a folder named by recipe and Examples,
+    <Trainer>/training/<key>, and is removed after success.
+
     Args:
         fn_args: TFX's FnArgs. `custom_config` holds the fields of `ModelConfig` under "model" and of `TrainingConfig`
             under "training"; taxonomy.json lies beside the splits of `train_files`.
-    Writes: the SavedModel into `serving_model_dir`, model.keras beside it, history.csv into `model_run_dir`.
-    Raises: ValueError where the split train has no photo, or for a name the recipe does not know.
+    Writes: the SavedModel into `serving_model_dir`, model.keras beside it; history.csv and TensorBoard's events into
+        `model_run_dir`, after each epoch.
+    Raises: ValueError where the split train has no photo, or for a name the recipe does not know; TrainingError.
     """
     model = ModelConfig(**fn_args.custom_config["model"])
     recipe = TrainingConfig(**fn_args.custom_config["training"])
     taxonomy = Taxonomy.load(Path(fn_args.train_files[0]).parent.parent)
     keras.utils.set_random_seed(recipe.seed)  # before the system draws its weights
-    system = systems.build(model, taxonomy)
+    system = systems.build(model, taxonomy, recipe.precision)
     run = Path(fn_args.model_run_dir)
     run.mkdir(parents=True, exist_ok=True)
+    state = run.parent.parent / "training" / _key(fn_args) / "state.npz"
     with tempfile.TemporaryDirectory(dir=run) as cache:
         train, valid = (
-            read_photos(files, taxonomy, model.image_size, Path(cache) / name)
+            read_photos(files, taxonomy, system.photo_size, Path(cache) / name)
             for name, files in (("train", fn_args.train_files), ("valid", fn_args.eval_files))
         )
-        history = fit(system, train, valid, recipe)
+        history = fit(system, train, valid, recipe, state, _Record(run))
     if not any("valid_map" in row for row in history):
         print("  no labelled query in the split valid: the last epoch is kept, not the best", file=sys.stderr)
-    write_history(history, run / "history.csv")
-    serving = Path(fn_args.serving_model_dir)
+    _publish(system, model, Path(fn_args.serving_model_dir))
+    shutil.rmtree(state.parent)
+
+
+def _publish(system: systems.System, model: ModelConfig, serving: Path) -> None:
+    """Saves `system` in float32 and without its optimizer: whoever loads it only asks it."""
+    trained = systems.build(replace(model, weights="", local_weights=""), system.taxonomy)
+    trained.set_weights(system.get_weights())
     serving.parent.mkdir(parents=True, exist_ok=True)
-    systems.save(system, serving.parent / MODEL_FILE)
-    export(system, serving)
+    systems.save(trained, serving.parent / MODEL_FILE)
+    export(trained, serving)
+
+
+def _key(fn_args: Any) -> str:
+    """What a training follows from: the recipe, and every file of Examples as it lies there."""
+    digest = hashlib.blake2b(json.dumps(fn_args.custom_config, sort_keys=True).encode(), digest_size=12)
+    for pattern in [*fn_args.train_files, *fn_args.eval_files]:
+        for file in sorted(tf.io.gfile.glob(pattern)):
+            state = tf.io.gfile.stat(file)
+            digest.update(f"\n{file} {state.length} {state.mtime_nsec}".encode())
+    return digest.hexdigest()
+
+
+class _Record:
+    """Writes the history after each epoch: history.csv, and events that TensorBoard reads."""
+
+    def __init__(self, run: Path) -> None:
+        self.run, self.written = run, 0
+        self.events = tf.summary.create_file_writer(str(run))
+
+    def __call__(self, history: History) -> None:
+        """Args: history: all epochs so far, those of a run that was stopped among them."""
+        write_history(history, self.run / "history.csv")
+        with self.events.as_default():
+            for row in history[self.written :]:
+                for name in sorted(set(row) - {"epoch", "stage"}):
+                    tf.summary.scalar(name, row[name], step=int(row["epoch"]))
+        self.events.flush()
+        self.written = len(history)

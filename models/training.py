@@ -1,25 +1,27 @@
-"""The training engine: one loop for every system and backend, on `keras.Model.fit`."""
+"""The training engine: one loop for every system and backend, on `keras.Model.fit`, that goes on where a kill stopped it."""
 
 import csv
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import keras
 import numpy as np
-from keras import KerasTensor as Tensor
-from keras import ops
 
-from models import metrics
+from models import checkpoint as checkpoints
+from models.checkpoint import History, State
+from models.class_sampling import batches as batches_of
+from models.optimizer import optimizer
 from models.recipe import TrainingConfig
+from models.retrieval import retrieval_map
 from models.sampling import Batches, Photos
 from models.systems import System
 
-_EMBED_BATCH = 64
 _WATCHED_STEPS = 50  # between looks at the running loss: each waits for the device
 
 
@@ -27,113 +29,176 @@ class TrainingError(RuntimeError):
     """Training cannot go on; the message is one line with what to do."""
 
 
-@keras.saving.register_keras_serializable(package="m3net")
-class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear from 0 to `peak` over the first `warmup` share of `steps`, then half a cosine down to 0."""
-
-    def __init__(self, peak: float, steps: int, warmup: float) -> None:
-        self.peak, self.steps, self.warmup = peak, steps, warmup
-
-    def __call__(self, step: Tensor) -> Tensor:
-        """The rate at `step`, a scalar."""
-        rise = max(1.0, self.warmup * self.steps)
-        step = ops.cast(step, "float32") + 1
-        fall = ops.clip((step - rise) / max(1.0, self.steps - rise), 0.0, 1.0)
-        return self.peak * ops.minimum(step / rise, (1 + ops.cos(math.pi * fall)) / 2)
-
-    def get_config(self) -> dict[str, Any]:
-        """What the constructor takes."""
-        return {"peak": self.peak, "steps": self.steps, "warmup": self.warmup}
-
-
-def embed(system: System, photos: Photos) -> np.ndarray:
-    """Retrieval vectors of all photos, float32 (n, N, L)."""
-    found = []
-    for start in range(0, len(photos.ids), _EMBED_BATCH):
-        index = np.arange(start, min(start + _EMBED_BATCH, len(photos.ids)))
-        outputs = system.predict_on_batch(photos.batch(index).astype(np.float32))
-        found.append(ops.convert_to_numpy(system.vectors(outputs)))
-    return np.concatenate(found)
-
-
-def retrieval_map(system: System, photos: Photos) -> float | None:
-    """Overall MAP of the photos in role query against those in role candidate; None without a labelled query."""
-    vectors, roles = embed(system, photos), np.asarray(photos.roles)
-    precision = []
-    for attribute, (name, classes) in enumerate(system.taxonomy.slices.items()):
-        size = len(system.taxonomy[name].classes)
-        rows = metrics.Rows(photos.ids, vectors[:, attribute], photos.labels[:, classes].astype(bool))
-        queries, candidates = (metrics.labelled(rows.take(roles == role)) for role in ("query", "candidate"))
-        if size and len(queries.ids) and len(candidates.ids):
-            precision.append(metrics.measure(queries, candidates).average_precision)
-    return float(np.concatenate(precision).mean()) if precision else None
-
-
 class _Watch(keras.callbacks.Callback):
     """After each epoch: is the loss finite, what is the validation MAP, is this the best so far; one line to stderr."""
 
-    def __init__(self, recipe: TrainingConfig, valid: Photos | None, images: int) -> None:
+    def __init__(self, recipe: TrainingConfig, valid: Photos | None, images: int, record: Callable[[History], None]) -> None:
         super().__init__()
-        self.recipe, self.valid, self.images = recipe, valid, images
-        self.history: list[dict[str, float]] = []
-        self.best = -1.0
-        self.weights: list[np.ndarray] | None = None
+        self.recipe, self.valid, self.images, self.record = recipe, valid, images, record
+        self.checkpoint: Path | None = None
+        self.history: History = []
+        self.weights: Sequence[np.ndarray] | None = None  # of the best epoch
+        self.stage = self.epoch = self.step = 1
+
+    @property
+    def best(self) -> float:
+        """The best validation MAP so far."""
+        return max((row["valid_map"] for row in self.history if "valid_map" in row), default=-1.0)
+
+    def rows(self, stage: int) -> History:
+        """The epochs of a stage."""
+        return [row for row in self.history if row["stage"] == stage]
+
+    def patient(self, stage: int) -> bool:
+        """Whether the stage may go on: a better epoch than all before is `patience` epochs away at most."""
+        maps = [row.get("valid_map", 0.0) for row in self.rows(stage)]
+        return not self.recipe.patience or not maps or len(maps) - 1 - maps.index(max(maps)) < self.recipe.patience
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self.started, self.epoch = time.perf_counter(), epoch + 1
+        self.started, self.epoch, self.step = time.perf_counter(), epoch + 1, 1
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self.step = batch + 1
         if batch % _WATCHED_STEPS == 0:
             self._check(logs or {}, f"epoch {self.epoch}, step {batch + 1}")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         seconds = time.perf_counter() - self.started
-        row: dict[str, float] = {"epoch": epoch + 1, **{k: float(v) for k, v in (logs or {}).items()}}
+        row: dict[str, float] = {"epoch": epoch + 1, "stage": self.stage, **{k: float(v) for k, v in (logs or {}).items()}}
         self._check(row, f"epoch {self.epoch}")
         row["images_per_second"] = self.images / seconds
-        found = retrieval_map(self.model, self.valid) if self.valid else None
-        if found is not None:
-            row["valid_map"] = found
-            if found > self.best:
-                self.best, self.weights = found, self.model.get_weights()
+        with _averaged(self.model):
+            found = retrieval_map(self.model, self.valid) if self.valid else None
+            if found is not None:
+                row["valid_map"] = found
+                if found > self.best:
+                    self.weights = self.model.get_weights()
         self.history.append(row)
-        valid = "" if found is None else f"  valid MAP {found:.2%}"
+        self._say(row)
+        if self.checkpoint:
+            checkpoints.write(self.checkpoint, self._state())
+        self.record(self.history)
+        self.model.stop_training = not self.patient(self.stage)
+
+    def _state(self) -> State:
+        variables, own = ([np.array(v) for v in of.variables] for of in (self.model, self.model.optimizer))
+        return State(variables, own, self.weights, self.history)
+
+    def _say(self, row: dict[str, float]) -> None:
+        valid = f"  valid MAP {row['valid_map']:.2%}" if "valid_map" in row else ""
         parts = " ".join(f"{k.upper()} {row[k]:.3f}" for k in self.model.parts)
-        line = f"  epoch {epoch + 1}/{self.recipe.epochs}  loss {row['loss']:.3f} ({parts}){valid}"
+        line = f"  epoch {self.epoch}/{self.recipe.epochs}  loss {row['loss']:.3f} ({parts}){valid}"
         print(f"{line}  {row['images_per_second']:.0f} images/s", file=sys.stderr, flush=True)
 
     def _check(self, logs: dict[str, float], when: str) -> None:
         if not math.isfinite(loss := float(logs["loss"])):
-            raise TrainingError(f"the loss is {loss} in {when}; lower training.learning_rate")
+            self.stop(f"the loss is {loss} in {when}; lower training.learning_rate")
+
+    def stop(self, why: str) -> NoReturn:
+        """One line, and where the last good epoch is."""
+        kept = f"; epoch {len(self.history)} is kept in {self.checkpoint}" if self.checkpoint and self.history else ""
+        raise TrainingError(why + kept) from None
 
 
-def fit(system: System, train: Photos, valid: Photos | None, recipe: TrainingConfig) -> list[dict[str, float]]:
+@contextmanager
+def _averaged(system: System) -> Iterator[None]:
+    """With the moving average of the weights in their place, where one is kept."""
+    raw = [np.array(v) for v in system.trainable_variables] if system.optimizer.use_ema else []
+    system.optimizer.finalize_variable_values(system.trainable_variables)
+    yield
+    for variable, value in zip(system.trainable_variables, raw, strict=False):
+        variable.assign(value)
+
+
+def fit(
+    system: System,
+    train: Photos,
+    valid: Photos | None,
+    recipe: TrainingConfig,
+    checkpoint: Path | None = None,
+    record: Callable[[History], None] = lambda _: None,
+) -> History:
     """Trains `system` in place and leaves it with the weights of the epoch whose validation MAP was best.
+
+    A stage after the first starts from the best weights so far, with a schedule of its own.
 
     Args:
         train: at least one photo. valid: None, or without a labelled query, keeps the last epoch.
-    Returns: a row an epoch: loss and its parts, valid_map where known, images_per_second.
-    Raises: ValueError for no photo; TrainingError where the loss is no number any more.
+        checkpoint: a file written after each epoch; where it is there already, training goes on after its last epoch, to
+            the same losses as if never stopped. Whoever gives it takes care that recipe and photos are the same.
+        record: called after each epoch with all rows so far.
+    Returns: a row an epoch: its stage, loss and its parts, valid_map where known, images_per_second.
+    Raises: ValueError for no photo or labels that the sampling cannot use; TrainingError where the loss is no number any
+        more or memory runs out.
     """
     if not len(train.ids):
         raise ValueError("there is no photo to train on; give the split train some")
     keras.utils.set_random_seed(recipe.seed)
-    batches = Batches(train, recipe)
+    batches = batches_of(train, system.taxonomy, recipe, system.value_negatives)
     recipe = replace(recipe, epochs=max(recipe.epochs, math.ceil(recipe.min_steps / len(batches))))
     system.prepare(recipe, train.labels)
-    rate = OneCycle(recipe.learning_rate, len(batches) * recipe.epochs, recipe.warmup)
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
-    optimizer.exclude_from_weight_decay(var_list=[v for v in system.trainable_variables if len(v.shape) < 2])
-    # XLA's CPU convolutions are several times slower than oneDNN's; JAX knows nothing else.
-    system.compile(optimizer=optimizer, jit_compile=False if keras.backend.backend() == "tensorflow" else "auto")
-    watch = _Watch(recipe, valid if valid and len(valid.ids) else None, len(batches) * batches.size)
-    system.fit(batches, epochs=recipe.epochs, verbose=0, shuffle=False, callbacks=[watch])
+    images = len(batches) * batches.size * recipe.views
+    watch = _Watch(recipe, valid if valid and len(valid.ids) else None, images, record)
+    watch.checkpoint = checkpoint
+    state = _restored(system, watch)
+    for stage, epochs in enumerate(stage_epochs(recipe, system.stages), start=1):
+        if len(watch.rows(stage)) < epochs and watch.patient(stage):
+            _run(system, batches, watch, stage, epochs, state)
     if watch.weights is not None:
         system.set_weights(watch.weights)
     return watch.history
 
 
-def write_history(history: Sequence[dict[str, float]], path: Path) -> None:
+def stage_epochs(recipe: TrainingConfig, stages: int) -> list[int]:
+    """How many epochs each stage has: all, or `second_stage` of them at the end for the second, if there are two."""
+    second = round(recipe.second_stage * recipe.epochs) if stages > 1 else 0
+    return [recipe.epochs - second] + [second] * (stages > 1)
+
+
+def _restored(system: System, watch: _Watch) -> State | None:
+    state = checkpoints.read(watch.checkpoint)
+    if state:
+        for variable, value in zip(system.variables, state.variables, strict=True):
+            variable.assign(value)
+        watch.history, watch.weights = list(state.history), state.best
+        print(f"  {len(state.history)} epochs were done by a run that was stopped; it goes on", file=sys.stderr)
+        watch.record(watch.history)
+    return state
+
+
+def _run(system: System, batches: Batches, watch: _Watch, stage: int, epochs: int, state: State | None) -> None:
+    """One stage, or what is left of it."""
+    recipe, done, own = watch.recipe, len(watch.history), len(watch.rows(stage))
+    if stage > 1 and not own and watch.weights is not None:
+        system.set_weights(watch.weights)
+    system.enter(stage)
+    chosen = optimizer(recipe, system.rates(), epochs, len(batches))
+    # XLA's CPU convolutions are several times slower than oneDNN's; JAX knows nothing else.
+    system.compile(optimizer=chosen, jit_compile=False if keras.backend.backend() == "tensorflow" else "auto")
+    chosen.build(system.trainable_variables)
+    if state and own:
+        for variable, value in zip(chosen.variables, state.optimizer, strict=True):
+            variable.assign(value)
+    watch.stage, batches.epoch, system.train_function = stage, done, None
+    try:
+        system.fit(batches, initial_epoch=done, epochs=done + epochs - own, verbose=0, shuffle=False, callbacks=[watch])
+    except Exception as error:
+        if not _out_of_memory(error):
+            raise
+        less = f"training.batch_size={max(1, recipe.batch_size // 2)} and training.accumulate={2 * recipe.accumulate}"
+        watch.stop(
+            f"out of memory in epoch {watch.epoch}, step {watch.step}; set {less} for the same number of photos an update"
+        )
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Each backend has an error of its own, and TensorFlow's class is not to be imported here."""
+    return (
+        isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError" or "RESOURCE_EXHAUSTED" in str(error)
+    )
+
+
+def write_history(history: History, path: Path) -> None:
     """One CSV row an epoch."""
     columns = list(dict.fromkeys(key for row in history for key in row))
     with path.open("w", newline="") as file:

@@ -55,7 +55,7 @@ class EmbedChunk(beam.DoFn):
         from models.features import decode_photos, feature_spec
 
         system = systems.load(self.model)
-        names, size, spec = system.taxonomy.names, system.config.image_size, feature_spec(system.taxonomy)
+        names, size, spec = system.taxonomy.names, system.photo_size, feature_spec(system.taxonomy)
 
         @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)])
         def prepare(serialised: tf.Tensor) -> tuple[dict[str, Any], tf.Tensor]:

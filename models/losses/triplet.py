@@ -4,6 +4,8 @@ from keras import KerasTensor as Tensor
 from keras import ops
 
 from models.grid import Grid
+from models.losses.classification import labelled
+from models.losses.cosine import unit
 
 
 def cosine_triplet_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 0.2) -> Tensor:
@@ -15,15 +17,14 @@ def cosine_triplet_loss(anchor: Tensor, positive: Tensor, negative: Tensor, marg
     Returns: (...), float32, each value in [0, margin + 2]; the caller reduces.
     Source: the ranking loss of ASEN (Ma et al., AAAI 2020), whose margin is 0.2.
     """
-    # Upcast first: between 0.5 and 1 bfloat16 knows only steps of 1/256, so that two close candidates would tie.
-    a, p, n = (ops.normalize(ops.cast(x, "float32"), axis=-1) for x in (anchor, positive, negative))
+    a, p, n = (unit(x) for x in (anchor, positive, negative))
     return ops.relu(margin + ops.sum(a * n, axis=-1) - ops.sum(a * p, axis=-1))
 
 
 def class_cosines(phi: Tensor) -> Tensor:
     """cos(phi_m(i), phi_m(j)) for all photos of a batch under each class condition: (B, M, D) to float32 (M, B, B)."""
-    unit = ops.normalize(ops.cast(ops.swapaxes(phi, 0, 1), "float32"), axis=-1)
-    return ops.matmul(unit, ops.swapaxes(unit, 1, 2))
+    vectors = unit(ops.swapaxes(phi, 0, 1))
+    return ops.matmul(vectors, ops.swapaxes(vectors, 1, 2))
 
 
 def negatives_of(y_true: Tensor, grid: Grid) -> Tensor:
@@ -84,6 +85,21 @@ def attribute_loss(y_true: Tensor, f: Tensor, grid: Grid, margin: float = 0.2) -
     known = ops.max(cells, axis=-1) > 0
     apart = ops.logical_and(ops.expand_dims(known, 1), ops.logical_and(ops.expand_dims(known, 2), ops.logical_not(shared)))
     return _semi_hard(class_cosines(f), shared, apart, margin)
+
+
+def drawn_triplet_loss(y_true: Tensor, f: Tensor, grid: Grid, margin: float = 0.2) -> Tensor:
+    """The triplet loss of the ASEN family as documented: T = mean max(0, margin + cos(a, n) - cos(a, p)).
+
+    Args:
+        y_true: (3T, M): anchor, positive, negative, next triplet; labelled for the triplet's one attribute alone.
+        f: (3T, N, D), one vector an attribute, any length. margin: a difference of two cosines.
+    Returns: a float32 scalar in [0, margin + 2].
+    Source: Ma et al., AAAI 2020.
+    """
+    attribute = ops.expand_dims(labelled(y_true, grid), -1)
+    own = ops.sum(ops.cast(f, "float32") * attribute, axis=1)  # (3T, D)
+    triplets = ops.reshape(own, (-1, 3, own.shape[-1]))
+    return ops.mean(cosine_triplet_loss(triplets[:, 0], triplets[:, 1], triplets[:, 2], margin))
 
 
 def _semi_hard(cosine: Tensor, pairs: Tensor, negatives: Tensor, margin: float) -> Tensor:

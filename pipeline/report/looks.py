@@ -26,6 +26,6 @@ class Looks:
         ids = list(photos)
         for start in range(0, len(ids), _BATCH):
             some = ids[start : start + _BATCH]
-            outputs = system(decode_photos(tf.constant([photos[i] for i in some]), system.config.image_size), training=False)
+            outputs = system(decode_photos(tf.constant([photos[i] for i in some]), system.photo_size), training=False)
             self.posteriors.update(zip(some, np.asarray(system.posteriors(outputs)), strict=True))
             self.attention.update(zip(some, np.asarray(outputs["attention"]), strict=True))

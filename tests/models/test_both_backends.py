@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from models.registry import SYSTEMS
 
@@ -13,6 +14,7 @@ PROGRAM = Path(__file__).with_name("both_backends.py")
 ROOT = PROGRAM.parents[2]
 
 
+@pytest.mark.slow
 def test_the_backends_agree(tmp_path: Path) -> None:
     running = {}
     for backend in ("tensorflow", "jax"):

@@ -5,7 +5,7 @@ import pytest
 
 from models.centres import ClassCentres, attribute_centres, batch_centres
 from models.grid import Grid
-from models.losses.cluster import cluster_loss
+from models.losses.cluster import cluster_loss, prototype_loss
 
 A, P, N = np.float32([1, 0]), np.float32([0.6, 0.8]), np.float32([0.8, 0.6])
 V, CREW, UNLABELLED = [1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0, 0, 0, 0]
@@ -54,3 +54,19 @@ def test_nothing_violates_nothing_costs(grid: Grid) -> None:
     phi = np.repeat(np.stack([A, -A])[:, None], 5, axis=1)
     got = cluster_loss(np.float32([V, CREW]), phi, np.float32([[1, 0], [-1, 0], [0, 0], [0, 0], [0, 0]]), grid)
     assert float(got) == 0.0
+
+
+def test_prototype_loss_by_hand(grid: Grid) -> None:
+    # sleeve alone: prototypes along the axes; the second photo has two classes, which do not repel each other.
+    prototypes = np.zeros((5, 3), np.float32)
+    prototypes[2:] = 7 * np.eye(3)
+    f = np.zeros((2, 2, 3), np.float32)
+    f[0, 1], f[1, 1] = [0.6, 0.8, 0], [0, 0.6, 0.8]
+    labels = np.float32([[1, 0, 1, 0, 0], [0, 0, 0, 1, 1]])  # neck is labelled, but has no prototype
+    first = (0.2 + 0.8 - 0.6 + 0) / 2  # 0.2 + 0 - 0.6 is below zero
+    second, third = 0, 0  # 0.2 + 0 - 0.6 and 0.2 + 0 - 0.8
+    got = prototype_loss(labels, f, prototypes, grid, 0.2)
+    assert float(got) == pytest.approx((first + second + third) / 3, abs=1e-6)
+    wide = [((0.7 + 0.8 - 0.6) + (0.7 - 0.6)) / 2, 0.7 - 0.6, 0]
+    assert float(prototype_loss(labels, f, prototypes, grid, 0.7)) == pytest.approx(sum(wide) / 3, abs=1e-6)
+    assert float(prototype_loss(labels, f, np.zeros((5, 3), np.float32), grid)) == 0

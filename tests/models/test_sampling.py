@@ -43,7 +43,7 @@ PLAIN = TrainingConfig(batch_size=4, flip=False, shift=0, seed=3)
 
 def seen(batches: Batches) -> list[int]:
     """Which photos an epoch shows, in order: `images[i]` is filled with i."""
-    return [int(i) for b in range(len(batches)) for i in batches[b][0][:, 0, 0, 0]]
+    return [int(i) for b in range(len(batches)) for i in batches[b][0]["images"][:, 0, 0, 0]]
 
 
 def numbered(count: int) -> Photos:
@@ -65,13 +65,27 @@ def test_any_batch_can_be_made_again() -> None:
     one, two = (Batches(numbered(10), TrainingConfig(batch_size=4, shift=1, seed=3)) for _ in range(2))
     _ = two[1]  # asked for in another order
     for left, right in zip(one[0], two[0], strict=True):
-        np.testing.assert_array_equal(left, right)
+        assert left.keys() == right.keys()
+        for key in left:
+            np.testing.assert_array_equal(left[key], right[key])
     assert seen(Batches(numbered(10), PLAIN)) != seen(Batches(numbered(10), TrainingConfig(batch_size=4, shift=0, seed=4)))
 
 
 def test_labels_stay_with_their_photo() -> None:
-    images, labels = Batches(numbered(10), PLAIN)[0]
-    np.testing.assert_array_equal(images[:, 0, 0, 0], labels.argmax(axis=1))
+    shown, told = Batches(numbered(10), PLAIN)[0]
+    np.testing.assert_array_equal(shown["images"][:, 0, 0, 0], told["labels"].argmax(axis=1))
+    np.testing.assert_array_equal(shown["images"][:, 0, 0, 0], told["photo"])
+
+
+def test_views_show_the_same_photos_again_each_time_augmented_anew() -> None:
+    recipe = TrainingConfig(batch_size=4, flip=True, shift=1, views=2)
+    photos = Photos(
+        np.repeat(PHOTO[None], 8, axis=0), np.arange(8), np.eye(8, dtype=np.uint8), list("abcdefgh"), list("abcdefgh")
+    )
+    shown, told = Batches(photos, recipe)[0]
+    np.testing.assert_array_equal(told["photo"][:4], told["photo"][4:])
+    np.testing.assert_array_equal(told["labels"][:4], told["labels"][4:])
+    assert (shown["images"][:4] != shown["images"][4:]).any()
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -24,11 +24,16 @@ def built(name: str, taxonomy: Taxonomy, **config: float) -> systems.System:
     return systems.build(ModelConfig(system=name, **{**CONFIG, **config}), taxonomy)  # type: ignore[arg-type]
 
 
+def told(photos: Photos) -> dict[str, np.ndarray]:
+    """What a batch of all of them says beside the images."""
+    return {"labels": photos.labels.astype(np.float32), "photo": photos.place.astype(np.int32)}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_outputs(name: str, taxonomy: Taxonomy, draw: Callable[[int], Photos]) -> None:
     system = built(name, taxonomy, kappa=0.5)
     outputs = system(draw(3).images.astype(np.float32))
-    shapes = {"logits": (3, 5), "phi": (3, 5, 4), "f": (3, 2, 256), "attention": (3, 2, 2, 2)}
+    shapes = {"logits": (3, 5), "phi": (3, 5, 4), "f": (3, 2, 512 if name == "asen++" else 256), "attention": (3, 2, 2, 2)}
     assert {key: tuple(value.shape) for key, value in outputs.items()} == {key: shapes[key] for key in outputs}
     assert ("phi" in outputs) == (name in CLASS_SYSTEMS)
     np.testing.assert_allclose(np.asarray(outputs["attention"]).sum(axis=(2, 3)), 1, atol=1e-5)
@@ -77,7 +82,7 @@ def test_the_loss_is_the_weighted_sum_of_its_parts(
     taxonomy: Taxonomy, draw: Callable[[int], Photos], instance: float, cluster: float
 ) -> None:
     system, photos = built("m3net+", taxonomy), draw(12)
-    y, outputs = photos.labels.astype(np.float32), system(photos.images.astype(np.float32))
+    y, outputs = told(photos), system(photos.images.astype(np.float32))
     parts = {}
     for name, weights in {"l_m": (0, 0), "l_ci": (1, 0), "l_cc": (0, 1)}.items():
         system.prepare(TrainingConfig(instance_weight=weights[0], cluster_weight=weights[1]), photos.labels)
@@ -89,7 +94,7 @@ def test_the_loss_is_the_weighted_sum_of_its_parts(
 
 def test_only_training_moves_the_centres(taxonomy: Taxonomy, draw: Callable[[int], Photos]) -> None:
     system, photos = built("m3net", taxonomy), draw(6)
-    y, outputs = photos.labels.astype(np.float32), system(photos.images.astype(np.float32))
+    y, outputs = told(photos), system(photos.images.astype(np.float32))
     system.prepare(TrainingConfig(), photos.labels)
     system.compute_loss(None, y, outputs, training=False)
     assert not np.asarray(system.centres.centres).any()

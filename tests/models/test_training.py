@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from models import systems
+from models.optimizer import OneCycle
 from models.recipe import ModelConfig, TrainingConfig
 from models.registry import SYSTEMS
+from models.retrieval import retrieval_map
 from models.sampling import Photos
 from models.taxonomy import Taxonomy
-from models.training import OneCycle, TrainingError, fit, retrieval_map, write_history
+from models.training import TrainingError, fit, write_history
 
 RECIPE = TrainingConfig(epochs=4, batch_size=16, learning_rate=5e-3, flip=False, shift=1)
 Draw = Callable[[int], Photos]
@@ -92,7 +94,7 @@ def test_retrieval_map_by_hand(system: systems.System, monkeypatch: pytest.Monke
     labels = np.array([[1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [1, 0, 0, 0, 0], [1, 0, 0, 0, 0], [0] * 5], np.uint8)
     vectors = np.zeros((5, 2, 1), np.float32)
     vectors[:, 0, 0] = [1, 3, 2, 1, 9]  # the last is unlabelled, no candidate, and must not rank
-    monkeypatch.setattr("models.training.embed", lambda *_: vectors)
+    monkeypatch.setattr("models.retrieval.embed", lambda *_: vectors)
     roles = ["query", "candidate", "candidate", "candidate", "candidate"]
     photos = Photos(np.zeros((5, 1, 1, 3), np.uint8), np.arange(5), labels, list("abcde"), roles)
     assert retrieval_map(system, photos) == pytest.approx((1 / 2 + 2 / 3) / 2)

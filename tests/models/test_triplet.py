@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 
 from models.grid import Grid
-from models.losses.triplet import attribute_loss, cosine_triplet_loss, instance_loss, negatives_of
+from models.losses.triplet import (
+    attribute_loss,
+    cosine_triplet_loss,
+    drawn_triplet_loss,
+    instance_loss,
+    negatives_of,
+)
 from models.taxonomy import Taxonomy
 
 # Unit vectors off the 3-4-5 triangle, so that each cosine can be checked by eye: cos(A, P) = 0.6, cos(A, N) = 0.8.
@@ -103,3 +109,12 @@ def test_all_attributes_triplets_by_hand(grid: Grid) -> None:
 
 def test_a_batch_of_one_costs_nothing(grid: Grid) -> None:
     assert float(instance_loss(np.float32([V]), phi_of(A), grid)) == 0.0
+
+
+def test_drawn_triplets_by_hand(grid: Grid) -> None:
+    f = np.zeros((6, 2, 2), np.float32)
+    f[:3, 0] = [[1, 0], [1.2, 1.6], [4, 3]]  # neck: cosines 0.6 with the positive, 0.8 with the negative
+    f[3:, 1] = [[2, 0], [8, 6], [6, 8]]  # sleeve: 0.8 and 0.6
+    f[:3, 1] = f[3:, 0] = [[9, 1], [-3, 1], [5, 5]]  # of the attribute that nobody asks for
+    labels = np.float32([[1, 0, 0, 0, 0], [1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 0, 1]])
+    assert float(drawn_triplet_loss(labels, f, grid, 0.3)) == pytest.approx((0.5 + 0.1) / 2, abs=1e-6)
