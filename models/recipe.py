@@ -11,6 +11,7 @@ class ModelConfig:
     """What is built. `weights`: empty = random, "imagenet", or the path of a Keras weights file for the backbone."""
 
     system: str = "m3net+"
+    recipe: str = ""  # the recipe's name where a system has several, as asen_v2@documented; stands for the system in results
     backbone: str = "small"
     weights: str = ""
     image_size: int = 96  # pixels, height and width of the network's input

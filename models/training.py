@@ -32,10 +32,10 @@ class TrainingError(RuntimeError):
 class _Watch(keras.callbacks.Callback):
     """After each epoch: is the loss finite, what is the validation MAP, is this the best so far; one line to stderr."""
 
-    def __init__(self, recipe: TrainingConfig, valid: Photos | None, images: int, record: Callable[[History], None]) -> None:
+    def __init__(self, recipe: TrainingConfig, batches: Batches, valid: Photos | None, checkpoint: Path | None) -> None:
         super().__init__()
-        self.recipe, self.valid, self.images, self.record = recipe, valid, images, record
-        self.checkpoint: Path | None = None
+        self.recipe, self.batches, self.valid, self.checkpoint = recipe, batches, valid, checkpoint
+        self.record: Callable[[History], None] = lambda _: None
         self.history: History = []
         self.weights: Sequence[np.ndarray] | None = None  # of the best epoch
         self.stage = self.epoch = self.step = 1
@@ -56,6 +56,7 @@ class _Watch(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self.started, self.epoch, self.step = time.perf_counter(), epoch + 1, 1
+        self.batches.epoch = epoch  # said here, since Keras moves it on more often than there are epochs
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         self.step = batch + 1
@@ -66,7 +67,7 @@ class _Watch(keras.callbacks.Callback):
         seconds = time.perf_counter() - self.started
         row: dict[str, float] = {"epoch": epoch + 1, "stage": self.stage, **{k: float(v) for k, v in (logs or {}).items()}}
         self._check(row, f"epoch {self.epoch}")
-        row["images_per_second"] = self.images / seconds
+        row["images_per_second"] = len(self.batches) * self.batches.size * self.recipe.views / seconds
         with _averaged(self.model):
             found = retrieval_map(self.model, self.valid) if self.valid else None
             if found is not None:
@@ -137,13 +138,12 @@ def fit(
     batches = batches_of(train, system.taxonomy, recipe, system.value_negatives)
     recipe = replace(recipe, epochs=max(recipe.epochs, math.ceil(recipe.min_steps / len(batches))))
     system.prepare(recipe, train.labels)
-    images = len(batches) * batches.size * recipe.views
-    watch = _Watch(recipe, valid if valid and len(valid.ids) else None, images, record)
-    watch.checkpoint = checkpoint
+    watch = _Watch(recipe, batches, valid if valid and len(valid.ids) else None, checkpoint)
+    watch.record = record
     state = _restored(system, watch)
     for stage, epochs in enumerate(stage_epochs(recipe, system.stages), start=1):
         if len(watch.rows(stage)) < epochs and watch.patient(stage):
-            _run(system, batches, watch, stage, epochs, state)
+            _run(system, watch, stage, epochs, state)
     if watch.weights is not None:
         system.set_weights(watch.weights)
     return watch.history
@@ -166,9 +166,9 @@ def _restored(system: System, watch: _Watch) -> State | None:
     return state
 
 
-def _run(system: System, batches: Batches, watch: _Watch, stage: int, epochs: int, state: State | None) -> None:
+def _run(system: System, watch: _Watch, stage: int, epochs: int, state: State | None) -> None:
     """One stage, or what is left of it."""
-    recipe, done, own = watch.recipe, len(watch.history), len(watch.rows(stage))
+    recipe, batches, done, own = watch.recipe, watch.batches, len(watch.history), len(watch.rows(stage))
     if stage > 1 and not own and watch.weights is not None:
         system.set_weights(watch.weights)
     system.enter(stage)
@@ -179,7 +179,7 @@ def _run(system: System, batches: Batches, watch: _Watch, stage: int, epochs: in
     if state and own:
         for variable, value in zip(chosen.variables, state.optimizer, strict=True):
             variable.assign(value)
-    watch.stage, batches.epoch, system.train_function = stage, done, None
+    watch.stage, system.train_function = stage, None  # another stage is another function
     try:
         system.fit(batches, initial_epoch=done, epochs=done + epochs - own, verbose=0, shuffle=False, callbacks=[watch])
     except Exception as error:

@@ -27,6 +27,13 @@ def parser() -> argparse.ArgumentParser:
         _configured(run)
         run.add_argument("--output", type=Path, default=Path("runs/m3net"), help="folder (default %(default)s)")
 
+    study = verbs.add_parser("study", help="several systems on the same photos, one table")
+    _configured(study)
+    study.add_argument("--systems", default="classifier,asen_v2,m3net,m3net+", metavar="A,B,...", help="default %(default)s")
+    study.add_argument("--seeds", default="0", metavar="0,1,...", help="each trains every system once (default %(default)s)")
+    study.add_argument("--output", type=Path, default=Path("runs/study"), help="folder (default %(default)s)")
+    study.add_argument("--format", choices=("text", "markdown", "csv", "json"), default="text")
+
     evaluate = verbs.add_parser("evaluate", help="exact metrics of an Embeddings Parquet")
     evaluate.add_argument("embeddings", type=Path)
     evaluate.add_argument("--protocol", choices=("attribute", "pair"), default="attribute")
@@ -81,7 +88,7 @@ def parser() -> argparse.ArgumentParser:
 def _configured(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--config", type=Path, help="YAML file (default: the quick configuration)")
     verb.add_argument("--catalogue", help="path of catalogue.csv")
-    verb.add_argument("--system", help="m3net+, m3net, m3net_a, m3net_c, asen, asen_v2 or classifier")
+    verb.add_argument("--system", help="m3net+, m3net, m3net_a, m3net_c, asen, asen_v2, asen++, modc or classifier")
     verb.add_argument("--set", action="append", default=[], metavar="PART.KEY=VALUE", help="override one value; repeatable")
 
 

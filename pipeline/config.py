@@ -1,5 +1,6 @@
 """The configuration: one YAML file and `--set` overrides into frozen dataclasses; an unknown key is refused."""
 
+import copy
 import dataclasses
 import difflib
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Any
 import yaml
 
 from models.recipe import ModelConfig, TrainingConfig
+from models.registry import unknown
 from pipeline.limits import broken
 
 QUICK = Path(__file__).parent / "configs" / "quick.yaml"
@@ -117,7 +119,11 @@ class Config:
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Config:
-    """Reads a YAML file, then applies each override "part.key=value". Raises: ConfigError."""
+    """Reads a YAML file, takes the recipe of the system, then applies each override "part.key=value".
+
+    `recipes` in the file holds what differs for a system, by its name; or for one of several ways to train it, as
+    asen_v2@documented, which is then asked for as the system. Raises: ConfigError.
+    """
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except OSError:
@@ -126,12 +132,37 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(found, dict):
         raise ConfigError(f"{path}: expected parts such as data: and training:, got {type(found).__name__}")
+    recipes = found.pop("recipes", None) or {}
+    asked = copy.deepcopy(found)
+    for override in overrides:
+        _set(asked, override)
+    found = _with_recipe(found, recipes, _system(asked), str(path))
     for override in overrides:
         _set(found, override)
+    if "@" in (name := _system(found)):
+        found["model"] |= {"system": name.partition("@")[0], "recipe": name}
     config: Config = _build(Config, found, str(path), "")
     for line in broken(config):
         raise ConfigError(f"{path}, with --set: {line}" if overrides else f"{path}: {line}")
     return config
+
+
+def _system(found: dict[str, Any]) -> str:
+    model = found.get("model")
+    return str(model.get("system", ModelConfig.system)) if isinstance(model, dict) else ModelConfig.system
+
+
+def _with_recipe(found: dict[str, Any], recipes: Any, name: str, file: str) -> dict[str, Any]:
+    """`found` under the recipe called `name`, if there is one; one with an @ there must be."""
+    if not isinstance(recipes, dict) or not all(isinstance(one, dict) for one in recipes.values()):
+        raise ConfigError(f"{file}: recipes: expected names of systems, each with parts such as training:")
+    if "@" in name and name not in recipes:
+        raise ConfigError(f"{file}: {unknown('recipe', name, recipes)}" if recipes else f'{file} has no recipe "{name}"')
+    merged = copy.deepcopy(found)
+    for part, values in recipes.get(name, {}).items():
+        base = merged.get(part)
+        merged[part] = {**base, **values} if isinstance(base, dict) and isinstance(values, dict) else values
+    return merged
 
 
 def _set(found: dict[str, Any], override: str) -> None:

@@ -30,6 +30,7 @@ def create_pipeline(
     version: str = "",
     metadata: Any = None,
     stock_resolvers: bool = False,
+    release: bool = True,
 ) -> tfx.dsl.Pipeline:
     """The pipeline of `config`; with `data.labels_only`, its beginning: the catalogue and the judge of its labels.
 
@@ -37,6 +38,7 @@ def create_pipeline(
         root: where artifacts go. releases: where releases go.
         version: names the state of the catalogue and its photos; a run with the same one is answered from cache.
         metadata: a connection config of ML Metadata; None where the orchestrator has its own.
+        release: False ends with the evaluation, beside nothing that was blessed before: a run of a study.
         stock_resolvers: what came before this run is found by TFX's own strategies, the only ones Kubeflow knows.
     """
     data = config.data
@@ -69,11 +71,13 @@ def create_pipeline(
     evaluator = RetrievalEvaluator(
         **inputs,
         embeddings=embeddings.outputs["embeddings"],
-        baseline_model=baseline.outputs["model"],
-        system=config.model.system,
+        baseline_model=baseline.outputs["model"] if release else None,
+        system=config.model.recipe or config.model.system,
         dataset=config.dataset,
         **dataclasses.asdict(config.evaluation),
     )
+    if not release:
+        return _pipeline(config, root, metadata, [examples, *labels, trainer, embeddings, evaluator])
     index = IndexBuilder(
         embeddings.outputs["embeddings"], inputs["examples"], config.index.splits, config.index.scann_above, config.index.recall
     )

@@ -6,11 +6,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from components.catalogue_gen.readers.reader import FORMATS
-from models.registry import BACKBONES, SYSTEMS, unknown
+from models.registry import BACKBONES, BY_TRIPLETS, SYSTEMS, unknown
 
 _NAMES: dict[str, tuple[str, ...]] = {
     "model.system": tuple(SYSTEMS),
     "model.backbone": tuple(BACKBONES),
+    "model.local_backbone": tuple(BACKBONES),
+    "training.sampling": ("in_batch", "balanced", "documented"),
+    "training.schedule": ("one_cycle", "cosine", "step"),
+    "training.precision": ("float32", "bfloat16"),
     "validation.on_anomaly": ("warn", "stop"),
     "evaluation.protocol": ("attribute", "pair"),
     "index.splits": ("train", "valid", "test"),
@@ -21,6 +25,8 @@ _FRACTIONS = {
     "data.max_reject_share",
     "training.warmup",
     "training.centre_decay",
+    "training.decay",
+    "training.second_stage",
     "validation.max_skew",
     "validation.max_drift",
     "evaluation.min_map",
@@ -35,6 +41,9 @@ _FROM_ONE = {
     "model.class_dim",
     "training.epochs",
     "training.batch_size",
+    "training.views",
+    "training.accumulate",
+    "training.decay_epochs",
 }
 
 
@@ -50,6 +59,8 @@ def broken(config: Any) -> Iterator[str]:
             key, value = f"{part.name}.{field.name}", getattr(section, field.name)
             if reason := _reason(key, value):
                 yield f"{key}: {reason}"
+    if config.training.sampling == "documented" and config.model.system not in BY_TRIPLETS:
+        yield f"training.sampling: documented gives triplets, which train only {', '.join(BY_TRIPLETS)}"
 
 
 def _reason(key: str, value: Any) -> str:
@@ -67,6 +78,8 @@ def _reason(key: str, value: Any) -> str:
         return f"a fraction in [0, 1], not a percentage; got {value:g}"
     if key == "data.near_duplicate_bits" and value > 32:
         return f"0 to 32, of 128; got {value}"
+    if key == "training.average" and value >= 1:
+        return f"below 1, such as 0.999; got {value:g}"
     if key in _FROM_ONE and value < 1:
         return f"at least 1; got {value:g}"
     return f"not negative; got {value:g}" if value < 0 else ""

@@ -1,5 +1,6 @@
 """A run on this machine: TFX's local runner, metadata in SQLite, and a summary in plain words."""
 
+import csv
 import json
 import shutil
 from dataclasses import dataclass
@@ -44,6 +45,18 @@ def run(config: Config, output: Path) -> Outcome:
         return _outcome(connection, output, progress.ran, progress.cached)
 
 
+def run_evaluation(config: Config, output: Path) -> tuple[dict[str, Any], float | None]:
+    """Runs the pipeline up to the evaluation. Returns: results.json, and the best validation MAP, None without validation."""
+    connection, _ = _execute(config, output, release=False)
+    evaluation, history = (
+        Path(_last_output(connection, *of).uri) for of in (("RetrievalEvaluator", "evaluation"), ("Trainer", "model_run"))
+    )
+    results = json.loads((evaluation / "results.json").read_text(encoding="utf-8"))
+    with (history / "history.csv").open(newline="") as file:
+        maps = [float(row["valid_map"]) for row in csv.DictReader(file) if row.get("valid_map")]
+    return results, max(maps, default=None)
+
+
 def run_labels(config: Config, output: Path) -> Ingested:
     """`run` for a configuration with `data.labels_only`. Raises: InputError."""
     with exclusive(output):
@@ -61,7 +74,7 @@ def run_labels(config: Config, output: Path) -> Ingested:
     return Ingested(counts, json.loads((examples / "counts.json").read_text()).get("rejected", 0), examples)
 
 
-def _execute(config: Config, output: Path) -> tuple[Any, Any]:
+def _execute(config: Config, output: Path, release: bool = True) -> tuple[Any, Any]:
     """The connection to the metadata, and the progress with what ran and what was cached."""
     quiet()
     from components.catalogue_gen.readers.reader import reader_of
@@ -87,6 +100,7 @@ def _execute(config: Config, output: Path) -> tuple[Any, Any]:
         releases=config.release.folder or str(output / "releases"),
         version=version,
         metadata=connection,
+        release=release,
     )
     tfx.orchestration.LocalDagRunner().run(pipeline)
     return connection, progress

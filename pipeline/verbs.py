@@ -111,6 +111,32 @@ def _ask_once(arguments: argparse.Namespace, config: Config) -> int:
         return query(argparse.Namespace(**ask, release=None, model_name="m3net", html=page))
 
 
+def study(arguments: argparse.Namespace) -> int:
+    """Systems x seeds on the same Examples, and their table; what is finished is not run again."""
+    from pipeline import study as studies
+
+    names = [name.strip() for name in arguments.systems.split(",") if name.strip()]
+    try:
+        seeds = [int(seed) for seed in arguments.seeds.split(",") if seed.strip()]
+    except ValueError:
+        raise ConfigError(f"--seeds {arguments.seeds}: whole numbers with commas between, such as 0,1,2") from None
+    if not names or not seeds or len({*names}) < len(names) or len({*seeds}) < len(seeds):
+        raise ConfigError("--systems and --seeds name each at least one, and none twice")
+    if arguments.system:
+        raise ConfigError("--system is for one run; a study takes --systems a,b,...")
+    planned = {(name, seed): configured(_of_study(arguments, name, seed)) for name in names for seed in seeds}
+    failed = studies.run(planned, arguments.output.resolve())
+    print(f"\n{studies.write([one for one in planned if one not in failed], arguments.output, arguments.format)}")
+    for (name, seed), line in failed.items():
+        print(f"m3net study: {name}, seed {seed}, has no result: {line}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _of_study(arguments: argparse.Namespace, name: str, seed: int) -> argparse.Namespace:
+    changed = [*arguments.set, f"training.seed={seed}"]
+    return argparse.Namespace(**{**vars(arguments), "system": name, "set": changed})
+
+
 def evaluate(arguments: argparse.Namespace) -> None:
     """Exact metrics of any Embeddings Parquet."""
     from components.retrieval_evaluator import measure, paired, slices

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from models import systems
-from models.optimizer import OneCycle
 from models.recipe import ModelConfig, TrainingConfig
 from models.registry import SYSTEMS
 from models.retrieval import retrieval_map
@@ -27,14 +26,6 @@ def system(taxonomy: Taxonomy) -> systems.System:
 
 def take(photos: Photos, count: int) -> Photos:
     return Photos(photos.images, photos.place[:count], photos.labels[:count], photos.ids[:count], photos.roles[:count])
-
-
-@pytest.mark.parametrize(
-    ("step", "expected"),
-    [(0, 0.5), (1, 1.0), (5, 0.5), (9, 0.0)],  # warm-up 2 of 10 steps, then half a cosine over 8: its middle and end
-)
-def test_one_cycle(step: int, expected: float) -> None:
-    assert float(OneCycle(peak=1.0, steps=10, warmup=0.2)(step)) == pytest.approx(expected, abs=1e-6)
 
 
 def test_it_learns_and_says_so(system: systems.System, draw: Draw, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,113 @@
+"""A study: systems x seeds through the same pipeline on the same Examples, each finished run kept, and what they come to."""
+
+import dataclasses
+import hashlib
+import json
+import statistics
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import Config
+
+Runs = Mapping[tuple[str, int], Config]  # by the system's or recipe's name, and seed
+_MEASURES = ("map", "map_at_100", "map_at_100_of_relevant", "recall_at_100", "random_map")
+
+
+def run(planned: Runs, output: Path) -> dict[tuple[str, int], str]:
+    """Runs what has no result yet; ingestion is the same for all, and so is answered from cache but once.
+
+    A run that cannot go on (its loss breaks, memory runs out) costs its own row alone.
+
+    Writes: runs/<system>-<seed>/results.json, with `seed`, `valid_map` and the `key` of all that it follows from.
+    Returns: why a run has no result, for each that has none.
+    """
+    from pipeline.progress import quiet
+
+    quiet()  # before TensorFlow is imported with what follows
+    from models.training import TrainingError
+    from pipeline import local
+    from pipeline.fingerprint import fingerprint
+
+    data = next(iter(planned.values())).data
+    version = fingerprint(data.catalogue, data.format)
+    failed = {}
+    for place, ((name, seed), config) in enumerate(planned.items(), start=1):
+        key = _key(config, version)
+        if (found := _read(output, name, seed)) and found["key"] == key:
+            print(f"{name}, seed {seed}: finished before", file=sys.stderr)
+            continue
+        print(f"{name}, seed {seed}: {place} of {len(planned)}", file=sys.stderr, flush=True)
+        try:
+            results, valid = local.run_evaluation(config, output)
+        except TrainingError as error:
+            failed[name, seed] = str(error)
+            continue
+        _write(_file(output, name, seed), {**results, "seed": seed, "valid_map": valid, "key": key})
+    return failed
+
+
+def write(finished: Iterable[tuple[str, int]], output: Path, style: str) -> str:
+    """The study's table in `style`; also <system>/results.json, the mean over seeds, and study.json, .md and .csv."""
+    from pipeline import study_table
+
+    means = {}
+    runs = list(finished)
+    for name in dict.fromkeys(name for name, _ in runs):
+        found = [one for (other, seed) in runs if other == name and (one := _read(output, name, seed))]
+        if found:
+            means[name] = mean(found)
+            _write(output / name / "results.json", means[name])
+    texts = {kind: study_table.render(means, kind) for kind in ("text", "markdown", "csv", "json")}
+    for kind, suffix in (("markdown", "md"), ("csv", "csv"), ("json", "json")):
+        (output / f"study.{suffix}").write_text(texts[kind] + "\n", encoding="utf-8")
+    return texts[style]
+
+
+def mean(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """results.json of several seeds as one: each measure's mean, and as `map_spread` the standard deviation over seeds.
+
+    `map_spread` divides by n - 1; None for one seed. `valid_map`: mean, None where a seed has none.
+    """
+    valid = [one["valid_map"] for one in found]
+    names = {key: found[0][key] for key in ("format", "dataset", "protocol", "system", "split")}
+    return {
+        **names,
+        "attributes": {name: _mean([one["attributes"][name] for one in found]) for name in found[0]["attributes"]},
+        "overall": _mean([one["overall"] for one in found]),
+        "valid_map": None if None in valid else statistics.fmean(valid),
+        "seeds": [one["seed"] for one in found],
+    }
+
+
+def _mean(values: list[dict[str, Any]]) -> dict[str, Any]:
+    maps = [one["map"] for one in values]
+    return {
+        **{key: statistics.fmean(one[key] for one in values) for key in _MEASURES},
+        "map_spread": statistics.stdev(maps) if len(maps) > 1 else None,
+        "queries": values[0]["queries"],
+        "candidates": values[0]["candidates"],
+    }
+
+
+def _key(config: Config, version: str) -> str:
+    told = json.dumps([dataclasses.asdict(config), version], sort_keys=True)
+    return hashlib.blake2b(told.encode(), digest_size=8).hexdigest()
+
+
+def _file(output: Path, name: str, seed: int) -> Path:
+    return output / "runs" / f"{name}-{seed}" / "results.json"
+
+
+def _read(output: Path, name: str, seed: int) -> dict[str, Any] | None:
+    file = _file(output, name, seed)
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
+def _write(file: Path, found: dict[str, Any]) -> None:
+    """Beside and renamed: a killed study has whole results or none."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(found, ensure_ascii=False, indent=1), encoding="utf-8")
+    partial.rename(file)

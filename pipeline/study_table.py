@@ -1,0 +1,79 @@
+"""The table of a study in the paper's layout: a row a system, MAP@all of each attribute and overall, then the rest overall."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from tabulate import tabulate
+
+from pipeline.published import PublishedRow, published, same_attribute
+
+_OVERALL = ("map", "map_at_100", "recall_at_100")
+_HEADS = ("overall", "MAP@100", "Recall@100", "valid")
+
+
+def render(means: Mapping[str, dict[str, Any]], style: str) -> str:
+    """Percent, mean and standard deviation over seeds. Args: means: `study.mean` by name. style: text, markdown, csv or json."""
+    if style == "json":
+        return json.dumps(list(means.values()), ensure_ascii=False, indent=1)
+    if not means:
+        return "no run of this study has a result yet"
+    one = next(iter(means.values()))
+    beside = published(one["dataset"])
+    attributes = _ordered(list(one["attributes"]), beside)
+    chosen = max(means, key=lambda name: means[name]["valid_map"] or 0.0)
+    rows = [
+        ["random", *(_percent(one["attributes"][a]["random_map"]) for a in attributes), _percent(one["overall"]["random_map"])]
+    ]
+    rows += [_row(f"{name} *" if name == chosen else name, found, attributes) for name, found in means.items()]
+    rows += [_published(row, attributes) for row in beside]
+    rows = [row + [""] * (1 + len(attributes) + len(_HEADS) - len(row)) for row in rows]
+    head = ["system", *attributes, *_HEADS]
+    if style == "csv":
+        return "\n".join(",".join(f'"{cell}"' if "," in cell else cell for cell in row) for row in [head, *rows])
+    kind = "github" if style == "markdown" else "simple"
+    table = tabulate(rows, head, tablefmt=kind, disable_numparse=True, colalign=("left", *["right"] * (len(head) - 1)))
+    return (
+        f"{_title(one, beside)}\n\n{table}\n\n* best on valid, where the epoch of every run was chosen too; test was read once."
+    )
+
+
+def _title(one: dict[str, Any], beside: list[PublishedRow]) -> str:
+    seeds = one["seeds"]
+    over = f"seeds {', '.join(map(str, seeds))}: mean ± standard deviation" if len(seeds) > 1 else f"seed {seeds[0]}"
+    text = f'{one["dataset"]}, split {one["split"]}, protocol "{one["protocol"]}", MAP@all in percent; {over}'
+    return (
+        f"{text}; published rows as published: whether the photos are the paper's is for the reader to know" if beside else text
+    )
+
+
+def _row(name: str, found: dict[str, Any], attributes: list[str]) -> list[str]:
+    cells = [found["attributes"][a] for a in attributes]
+    overall, valid = found["overall"], found["valid_map"]
+    rest = [_percent(overall[key]) for key in _OVERALL[1:]]
+    return [name, *map(_spread, [*cells, overall]), *rest, "" if valid is None else _percent(valid)]
+
+
+def _published(row: PublishedRow, attributes: list[str]) -> list[str]:
+    known = [next((v for k, v in row.by_attribute.items() if same_attribute(k, a)), None) for a in attributes]
+    cells = [f"{value:.2f}" if value is not None else "" for value in (*known, *row.overall)]
+    return [f'{row.system}, published, protocol "{row.protocol}"', *cells]
+
+
+def _spread(values: dict[str, Any]) -> str:
+    spread = values["map_spread"]
+    return _percent(values["map"]) + ("" if spread is None else f" ± {_percent(spread)}")
+
+
+def _ordered(names: list[str], beside: list[PublishedRow]) -> list[str]:
+    """The paper's order where it has the attributes, else as they are."""
+    paper = list(beside[0].by_attribute) if beside else []
+
+    def place(name: str) -> int:
+        return next((i for i, other in enumerate(paper) if same_attribute(other, name)), len(paper))
+
+    return sorted(names, key=place)
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f}"
