@@ -18,7 +18,7 @@ def resnet34_c4(image_size: int, weights: str) -> keras.Model:
     Args:
         weights: "", a Keras weights file of this model, or an .npz with the arrays of the usual ImageNet checkpoint by
             their names there (`conv1.weight`, `layer1.0.bn1.running_mean`, ...); what lies behind C4 is not read.
-    Raises: ValueError for "imagenet": no package here brings such weights; KeyError for an .npz that lacks one.
+    Raises: ValueError for "imagenet": no package here brings such weights; and for an .npz that lacks an array.
     """
     if weights == "imagenet":
         raise ValueError('the backbone "resnet34_c4" has ImageNet weights only from a file; give its path')
@@ -65,7 +65,7 @@ def _load(model: keras.Model, path: Path) -> None:
                 continue
             name = by_layer.get(layer.name)
             if name is None:
-                raise KeyError(f"{path} has no array for the layer {layer.name}; it is no ResNet-34")
+                raise ValueError(f"{path} has no array for the layer {layer.name}; it is no ResNet-34")
             if isinstance(layer, layers.Conv2D):
                 layer.set_weights([found[f"{name}.weight"].transpose(2, 3, 1, 0)])
             else:

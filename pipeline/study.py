@@ -23,15 +23,15 @@ def run(planned: Runs, output: Path) -> dict[tuple[str, int], str]:
     Writes: runs/<system>-<seed>/results.json, with `seed`, `valid_map` and the `key` of all that it follows from.
     Returns: why a run has no result, for each that has none.
     """
+    from pipeline.fingerprint import fingerprint
     from pipeline.progress import quiet
 
+    data = next(iter(planned.values())).data
+    version = fingerprint(data.catalogue, data.format)  # a catalogue that cannot be read costs no minute of imports
     quiet()  # before TensorFlow is imported with what follows
     from models.training import TrainingError
     from pipeline import local
-    from pipeline.fingerprint import fingerprint
 
-    data = next(iter(planned.values())).data
-    version = fingerprint(data.catalogue, data.format)
     failed = {}
     for place, ((name, seed), config) in enumerate(planned.items(), start=1):
         key = _key(config, version)

@@ -1,5 +1,7 @@
 """The table of a study in the paper's layout: a row a system, MAP@all of each attribute and overall, then the rest overall."""
 
+import csv
+import io
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -26,11 +28,13 @@ def render(means: Mapping[str, dict[str, Any]], style: str) -> str:
         ["random", *(_percent(one["attributes"][a]["random_map"]) for a in attributes), _percent(one["overall"]["random_map"])]
     ]
     rows += [_row(f"{name} *" if name == chosen else name, found, attributes) for name, found in means.items()]
-    rows += [_published(row, attributes) for row in beside]
+    rows += [_published(row, one["protocol"], attributes) for row in beside]
     rows = [row + [""] * (1 + len(attributes) + len(_HEADS) - len(row)) for row in rows]
     head = ["system", *attributes, *_HEADS]
     if style == "csv":
-        return "\n".join(",".join(f'"{cell}"' if "," in cell else cell for cell in row) for row in [head, *rows])
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([head, *rows])
+        return text.getvalue().rstrip("\n")
     kind = "github" if style == "markdown" else "simple"
     table = tabulate(rows, head, tablefmt=kind, disable_numparse=True, colalign=("left", *["right"] * (len(head) - 1)))
     return (
@@ -54,10 +58,11 @@ def _row(name: str, found: dict[str, Any], attributes: list[str]) -> list[str]:
     return [name, *map(_spread, [*cells, overall]), *rest, "" if valid is None else _percent(valid)]
 
 
-def _published(row: PublishedRow, attributes: list[str]) -> list[str]:
+def _published(row: PublishedRow, protocol: str, attributes: list[str]) -> list[str]:
     known = [next((v for k, v in row.by_attribute.items() if same_attribute(k, a)), None) for a in attributes]
     cells = [f"{value:.2f}" if value is not None else "" for value in (*known, *row.overall)]
-    return [f'{row.system}, published, protocol "{row.protocol}"', *cells]
+    other = "" if row.protocol == protocol else f' by protocol "{row.protocol}"'
+    return [f"{row.system}, published{other}", *cells]
 
 
 def _spread(values: dict[str, Any]) -> str:

@@ -13,7 +13,9 @@ def m3net(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProce
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
 
 
-@pytest.mark.parametrize("verb", ["", "sample", "run", "demo", "evaluate", "results", "serve", "query", "compile", "doctor"])
+@pytest.mark.parametrize(
+    "verb", ["", "sample", "run", "demo", "study", "evaluate", "results", "serve", "query", "compile", "doctor"]
+)
 def test_help_of_every_verb_loads_nothing_heavy(verb: str) -> None:
     code = (
         "import sys; from pipeline.cli import main\n"
@@ -36,6 +38,11 @@ def test_help_of_every_verb_loads_nothing_heavy(verb: str) -> None:
     (["run", "--config", "nowhere.yaml"], "no such file"),
     (["run", "--catalogue", "empty.csv", "--system", "m3nett"], 'did you mean "m3net"?'),
     (["run", "--catalogue", "empty.csv", "--set", "evaluation.min_map=50.0"], "not a percentage"),
+    (["study", "--catalogue", "empty.csv", "--systems", "m3nett"], 'did you mean "m3net"?'),
+    (["study", "--catalogue", "empty.csv", "--systems", "m3net,m3net"], "none twice"),
+    (["study", "--catalogue", "empty.csv", "--seeds", "0,x"], "--seeds 0,x: whole numbers"),
+    (["study", "--catalogue", "empty.csv"], "is empty"),
+    (["study", "--catalogue", "empty.csv", "--system", "m3net"], "a study takes --systems"),
     (["sample", "drawn", "--photos", "3"], "photos must lie in"),
     (["query", "photo.png", "--attribute", "neckline", "--release", "nowhere"], "holds no release"),
     (["results", "."], "holds no results.json"),

@@ -1,0 +1,65 @@
+"""`m3net study` as it is typed, on drawn photos in the layout of the paper's lists, with the configuration shipped for it."""
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+pytestmark = pytest.mark.slow
+
+NAMES = ("coat_length", "neckline_design")
+CLASSES = 3
+SMALL = ["model.backbone=small", "model.weights=", "model.image_size=32", "training.epochs=1", "training.triplets=24",
+         "training.batch_size=4", "data.shards=1", "training.precision=float32", "model.attention_dim=8"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def lists(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photos whose colour tells both classes, in the ASEN family's lists."""
+    folder = tmp_path_factory.mktemp("study") / "FashionAI"
+    (folder / "img").mkdir(parents=True)
+    (folder / "meta.json").write_text(
+        json.dumps({"FashionAI": {"ATTRIBUTES": list(NAMES), "ATTRIBUTES_NUM": dict.fromkeys(NAMES, CLASSES)}})
+    )
+    draw = random.Random(0)
+    for split, count in (("train", 36), ("valid", 20), ("test", 20)):
+        rows: dict[str, list[str]] = {"label": [], "query": [], "candidate": []}
+        names = []
+        for i in range(count):
+            own = [draw.randrange(CLASSES) for _ in NAMES]
+            colour = tuple(min(255, 110 * one + draw.randrange(30)) for one in (*own, 1))
+            names.append(f"img/{split}{i}.jpg")
+            Image.new("RGB", (30, 40), colour).save(folder / names[-1])
+            rows["label"].append(f"{i} " + " ".join(f"{a} {c}" for a, c in enumerate(own)))
+            rows["query" if i % 4 == 0 else "candidate"] += [f"{i} {a} {c}" for a, c in enumerate(own)]
+        (folder / f"filenames_{split}.txt").write_text("\n".join(names))
+        for kind in ["label"] if split == "train" else ["query", "candidate"]:
+            (folder / f"{kind}_{split}.txt").write_text("\n".join(rows[kind]))
+    return folder
+
+
+def study(lists: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    changed = [part for one in SMALL for part in ("--set", one)]
+    command = ["study", "--config", "pipeline/configs/fashionai.yaml", "--catalogue", str(lists), "--systems", "classifier,asen_v2",
+               "--output", str(lists.parent / "out"), *changed, *more]  # fmt: skip
+    return subprocess.run([sys.executable, "-m", "pipeline.cli", *command], capture_output=True, text=True, check=False)
+
+
+def test_one_ingestion_one_table_and_nothing_twice(lists: Path) -> None:
+    done = study(lists)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("CatalogueGen: from cache") == 1
+    lines = {line.split("  ")[0]: line for line in done.stdout.splitlines()}
+    assert {"random", "M3-Net, published"} <= set(lines)
+    assert {"classifier", "asen_v2"} == {name.removesuffix(" *") for name in lines} & {"classifier", "asen_v2"}
+    out = lists.parent / "out"
+    found = json.loads((out / "runs" / "asen_v2-0" / "results.json").read_text())
+    assert f"{100 * found['overall']['map']:.2f}" in lines["asen_v2" if "asen_v2" in lines else "asen_v2 *"]
+    again = study(lists, "--format", "markdown")
+    assert again.stderr.count("finished before") == 2
+    assert "Trainer" not in again.stderr
+    assert "| random" in again.stdout
