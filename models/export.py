@@ -1,5 +1,6 @@
 """The SavedModel: photo bytes in, vectors, posteriors or attention out, on stock TensorFlow operations only."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from models.features import decode_photos
-from models.systems import System
+from models.systems import System, load
 
 _IMAGE = tf.TensorSpec((None,), tf.string, name="image")
 _ATTRIBUTE = tf.TensorSpec((None,), tf.string, name="attribute")
@@ -58,3 +59,7 @@ def _place(attribute: tf.Tensor, names: tuple[str, ...]) -> tf.Tensor:
     )
     with tf.control_dependencies([known]):
         return tf.argmax(tf.cast(same, tf.int32), axis=1)
+
+
+if __name__ == "__main__":  # MODEL FOLDER: what a training on another backend starts, with KERAS_BACKEND=tensorflow
+    export(load(sys.argv[1]), Path(sys.argv[2]))

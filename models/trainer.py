@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from dataclasses import replace
@@ -14,6 +16,7 @@ import tensorflow as tf
 
 from models import systems
 from models.checkpoint import History
+from models.devices import use_all
 from models.export import export
 from models.features import read_photos
 from models.recipe import ModelConfig, TrainingConfig
@@ -39,6 +42,9 @@ def run_fn(fn_args: Any) -> None:
     model = ModelConfig(**fn_args.custom_config["model"])
     recipe = TrainingConfig(**fn_args.custom_config["training"])
     taxonomy = Taxonomy.load(Path(fn_args.train_files[0]).parent.parent)
+    if keras.backend.backend() != "tensorflow":
+        tf.config.set_visible_devices([], "GPU")  # it decodes photos alone, and would take the memory
+    use_all(recipe.batch_size * (3 if recipe.sampling == "documented" else 1) * recipe.views)
     keras.utils.set_random_seed(recipe.seed)  # before the system draws its weights
     system = systems.build(model, taxonomy, recipe.precision)
     run = Path(fn_args.model_run_dir)
@@ -62,7 +68,11 @@ def _publish(system: systems.System, model: ModelConfig, serving: Path) -> None:
     trained.set_weights(system.get_weights())
     serving.parent.mkdir(parents=True, exist_ok=True)
     systems.save(trained, serving.parent / MODEL_FILE)
-    export(trained, serving)
+    if keras.backend.backend() == "tensorflow":
+        export(trained, serving)
+    else:  # another backend's operations are not TensorFlow's own: TensorFlow reads the file and exports it
+        command = [sys.executable, "-m", "models.export", str(serving.parent / MODEL_FILE), str(serving)]
+        subprocess.run(command, env={**os.environ, "KERAS_BACKEND": "tensorflow"}, check=True)
 
 
 def _key(fn_args: Any) -> str:

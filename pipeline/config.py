@@ -172,7 +172,7 @@ def _set(found: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set {override}: expected part.key=value, such as training.epochs=3")
     section = found.setdefault(part, {})
     if isinstance(section, dict):
-        section[name] = yaml.safe_load(value)
+        section[name] = yaml.safe_load(value) if value else ""
 
 
 def _build(kind: type, values: Any, file: str, where: str) -> Any:

@@ -1,7 +1,9 @@
 """`m3net study` as it is typed, on drawn photos in the layout of the paper's lists, with the configuration shipped for it."""
 
+import csv
 import json
 import random
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -35,18 +37,23 @@ def lists(tmp_path_factory: pytest.TempPathFactory) -> Path:
             names.append(f"img/{split}{i}.jpg")
             Image.new("RGB", (30, 40), colour).save(folder / names[-1])
             rows["label"].append(f"{i} " + " ".join(f"{a} {c}" for a, c in enumerate(own)))
-            rows["query" if i % 4 == 0 else "candidate"] += [f"{i} {a} {c}" for a, c in enumerate(own)]
+            a = (i // 4 + i) % len(NAMES)  # in valid and test a photo stands for one attribute
+            rows["query" if i % 4 == 0 else "candidate"].append(f"{i} {a} {own[a]}")
         (folder / f"filenames_{split}.txt").write_text("\n".join(names))
         for kind in ["label"] if split == "train" else ["query", "candidate"]:
             (folder / f"{kind}_{split}.txt").write_text("\n".join(rows[kind]))
     return folder
 
 
-def study(lists: Path, *more: str) -> subprocess.CompletedProcess[str]:
+def command_of(lists: Path, *more: str) -> list[str]:
     changed = [part for one in SMALL for part in ("--set", one)]
     command = ["study", "--config", "pipeline/configs/fashionai.yaml", "--catalogue", str(lists), "--systems", "classifier,asen_v2",
                "--output", str(lists.parent / "out"), *changed, *more]  # fmt: skip
-    return subprocess.run([sys.executable, "-m", "pipeline.cli", *command], capture_output=True, text=True, check=False)
+    return [sys.executable, "-m", "pipeline.cli", *command]
+
+
+def study(lists: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command_of(lists, *more), capture_output=True, text=True, check=False)
 
 
 def test_one_ingestion_one_table_and_nothing_twice(lists: Path) -> None:
@@ -63,3 +70,31 @@ def test_one_ingestion_one_table_and_nothing_twice(lists: Path) -> None:
     assert again.stderr.count("finished before") == 2
     assert "Trainer" not in again.stderr
     assert "| random" in again.stdout
+
+
+def curve(output: Path) -> list[list[float]]:
+    """Loss and validation MAP by epoch, of the last training."""
+    files = sorted(
+        (output / "tfx" / "artifacts" / "Trainer" / "model_run").glob("*/history.csv"), key=lambda f: int(f.parent.name)
+    )
+    with files[-1].open() as file:
+        return [[float(row["loss"]), float(row["valid_map"])] for row in csv.DictReader(file)]
+
+
+def test_killed_in_the_middle_of_a_training_it_goes_on_to_the_same_curve(lists: Path) -> None:
+    options = ["--systems", "classifier", "--set", "training.epochs=4", "--set", "training.patience=0"]
+    whole, killed = (lists.parent / name for name in ("whole", "killed"))
+    assert study(lists, *options, "--output", str(whole)).returncode == 0
+    with subprocess.Popen(command_of(lists, *options, "--output", str(killed)), stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        assert any("epoch 2/4" in line for line in process.stderr)
+        process.send_signal(signal.SIGKILL)
+    done = study(lists, *options, "--output", str(killed))
+    assert done.returncode == 0, done.stderr
+    assert "epochs were done by a run that was stopped; it goes on" in done.stderr
+    assert "CatalogueGen: from cache" in done.stderr
+    one, two = curve(whole), curve(killed)
+    assert len(one) == 4
+    for expected, got in zip(one, two, strict=True):
+        assert got == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    assert not list((killed / "tfx" / "artifacts" / "Trainer" / "training").iterdir())

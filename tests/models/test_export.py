@@ -11,6 +11,7 @@ from tensorflow.python.framework import op_def_registry
 
 from models import systems
 from models.export import export
+from models.features import decode_photos
 from models.recipe import ModelConfig
 from models.sampling import Photos
 from models.taxonomy import Taxonomy
@@ -102,7 +103,8 @@ def test_bytes_that_are_no_photo_are_an_invalid_argument(signatures: dict[str, A
         signatures["classify"](image=tf.constant([b"no photo"]))
 
 
-def test_only_stock_operations(folder: Path) -> None:
+def unknown_operations(folder: Path) -> list[str]:
+    """Those of a SavedModel that a stock TensorFlow server may lack."""
     from tensorflow.core.protobuf import saved_model_pb2
 
     model = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
@@ -110,5 +112,28 @@ def test_only_stock_operations(folder: Path) -> None:
     names = {node.op for nodes in (graph.node, *(f.node_def for f in graph.library.function)) for node in nodes}
     functions = {function.signature.name for function in graph.library.function}
     assert "Conv2D" in names
-    assert not [name for name in names - functions if op_def_registry.get(name) is None or "Mkl" in name]
-    assert not names & {"PyFunc", "EagerPyFunc", "XlaCallModule"}  # a server has no Python, and may have no XLA
+    # A server has no Python, and may have no XLA.
+    banned = names & {"PyFunc", "EagerPyFunc", "XlaCallModule"}
+    return [name for name in names - functions if op_def_registry.get(name) is None or "Mkl" in name] + list(banned)
+
+
+def test_only_stock_operations(folder: Path) -> None:
+    assert not unknown_operations(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["asen++", "modc"])
+def test_crops_and_segments_run_in_the_saved_model(name: str, taxonomy: Taxonomy, photos: np.ndarray, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    model = ModelConfig(system=name, image_size=32, photo_size=48 if name == "asen++" else 0, attention_dim=8)
+    system = systems.build(model, taxonomy)
+    system.set_weights([0.3 * random.normal(size=w.shape) if w.ndim > 1 else w for w in system.get_weights()])
+    system.enter(2)
+    export(system, tmp_path / "model")
+    assert not unknown_operations(tmp_path / "model")
+    signatures = tf.saved_model.load(str(tmp_path / "model")).signatures
+    got = signatures["embed"](image=strings(photos), attribute=MIXED)["vector"].numpy()
+    seen = decode_photos(strings(photos), system.photo_size).numpy()
+    expected = np.asarray(system.vectors(system(seen)))[np.arange(3), PLACE]
+    np.testing.assert_allclose(got, expected, atol=1e-4)
+    assert len(np.unique(got.round(3), axis=0)) > 1

@@ -1,13 +1,19 @@
 """`run_fn` as TFX's Trainer calls it, on Examples in a folder laid out as ingestion leaves it."""
 
+import csv
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import systems
+from models import systems, trainer
 from models.sampling import Photos
 from models.taxonomy import Taxonomy
 from models.trainer import MODEL_FILE, run_fn
@@ -63,3 +69,49 @@ def test_an_unknown_system_stops_before_any_photo_is_read(examples: Path) -> Non
     given.custom_config["model"] = {"system": "m4net"}
     with pytest.raises(ValueError, match=r'did you mean "m3net'):
         run_fn(given)
+
+
+def test_a_training_that_was_stopped_goes_on_in_the_next_executions_folder(
+    examples: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def tried(number: int) -> SimpleNamespace:
+        given = arguments(examples)
+        given.custom_config["training"]["epochs"] = 2
+        given.model_run_dir = f"{examples.parent}/Trainer/model_run/{number}"  # as TFX numbers them
+        given.serving_model_dir = f"{examples.parent}/Trainer/model/{number}/Format-Serving"
+        return given
+
+    class Stopped(trainer._Record):
+        def __call__(self, history: trainer.History) -> None:
+            raise KeyboardInterrupt
+
+    real = trainer._Record
+    monkeypatch.setattr(trainer, "_Record", Stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run_fn(tried(1))
+    states = examples.parent / "Trainer" / "training"
+    assert len(list(states.glob("*/state.npz"))) == 1
+    monkeypatch.setattr(trainer, "_Record", real)
+    run_fn(tried(2))
+    assert "1 epochs were done by a run that was stopped" in capsys.readouterr().err
+    with (examples.parent / "Trainer/model_run/2/history.csv").open() as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2"]
+    assert not list(states.iterdir())
+
+
+@pytest.mark.slow
+def test_on_jax_it_leaves_the_same_files(examples: Path) -> None:
+    given = arguments(examples)
+    code = (
+        "import json, sys; from types import SimpleNamespace; from models.trainer import run_fn\n"
+        "run_fn(SimpleNamespace(**json.loads(sys.argv[1])))"
+    )
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(Path.cwd())}
+    subprocess.run([sys.executable, "-c", code, json.dumps(vars(given))], check=True, env=environment)
+    model = examples.parent / "model"
+    photo = tf.io.encode_png(np.full((32, 32, 3), 90, np.uint8))[None]
+    signatures = tf.saved_model.load(str(model / "Format-Serving")).signatures
+    got = signatures["embed"](image=photo, attribute=tf.constant(["neck"]))["vector"]
+    loaded = systems.load(model / MODEL_FILE)
+    expected = np.asarray(loaded.vectors(loaded(np.full((1, 32, 32, 3), 90, np.float32))))[:, 0]
+    np.testing.assert_allclose(got, expected, atol=1e-5)

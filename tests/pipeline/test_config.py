@@ -97,6 +97,10 @@ def test_the_papers_settings() -> None:
     assert shown == {"asen": ([200], 0.985, 1, True), "asen_v2": ([50], 0.9, 3, True), "asen++": ([50, 20], 0.9, 3, False)}
 
 
+def test_nothing_behind_the_sign_is_an_empty_text() -> None:
+    assert load(QUICK.parent / "darn.yaml", ["model.weights="]).model.weights == ""
+
+
 def test_an_override_needs_part_key_and_value() -> None:
     for override in ("epochs=3", "training.epochs", "=3"):
         with pytest.raises(ConfigError, match=r"expected part\.key=value"):
