@@ -26,9 +26,9 @@ def test_four_devices_come_to_the_losses_of_one(tmp_path: Path) -> None:
         assert process.returncode == 0, f"{count}: {errors}"
     one, four = (dict(np.load(tmp_path / f"{count}.npz")) for count in running)
     assert (int(one.pop("devices")), int(four.pop("devices"))) == (1, 4)
-    np.testing.assert_allclose(four["losses"], one["losses"], rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(four["losses"], one["losses"], rtol=1e-5)
     for key, value in one.items():
-        np.testing.assert_allclose(four[key], value, rtol=1e-2, atol=2e-3, err_msg=key)
+        np.testing.assert_allclose(four[key], value, rtol=1e-4, atol=1e-5, err_msg=key)
 
 
 def test_one_device_needs_nothing_of_a_batch() -> None:

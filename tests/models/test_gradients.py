@@ -21,7 +21,7 @@ from models.taxonomy import Taxonomy
 STEP = 1e-2  # of float32, whose differences below are rounding
 
 
-def labels(grid: Grid) -> np.ndarray:
+def labels() -> np.ndarray:
     """Six photos, every attribute labelled, two of each class of the first: triplets and pairs can be made."""
     hot = np.zeros((6, 5), np.float32)
     hot[np.arange(6), [0, 0, 1, 1, 0, 1]] = 1
@@ -68,7 +68,7 @@ def test_a_loss(name: str, grid: Grid) -> None:
     shape, loss = LOSSES[name]
     centres = random.normal(size=(5, 4)).astype(np.float32)
     x = random.normal(size=shape).astype(np.float32)
-    check(lambda v: loss(v, labels(grid), grid, centres), x, places(random, shape))
+    check(lambda v: loss(v, labels(), grid, centres), x, places(random, shape))
 
 
 def layer_cases(taxonomy: Taxonomy) -> dict[str, tuple[keras.layers.Layer, list[tuple[int, ...]]]]:
