@@ -12,7 +12,8 @@ from typing import Any
 from pipeline.config import Config
 
 Runs = Mapping[tuple[str, int], Config]  # by the system's or recipe's name, and seed
-_MEASURES = ("map", "map_at_100", "map_at_100_of_relevant", "recall_at_100", "random_map")
+_MEASURES = ("map", "map_at_100", "map_at_100_of_relevant", "recall_at_100")
+_MEASURES += ("random_map", "random_map_at_100", "random_recall_at_100")
 
 
 def run(planned: Runs, output: Path) -> dict[tuple[str, int], str]:

@@ -24,9 +24,8 @@ def render(means: Mapping[str, dict[str, Any]], style: str) -> str:
     beside = published(one["dataset"])
     attributes = _ordered(list(one["attributes"]), beside)
     chosen = max(means, key=lambda name: means[name]["valid_map"] or 0.0)
-    rows = [
-        ["random", *(_percent(one["attributes"][a]["random_map"]) for a in attributes), _percent(one["overall"]["random_map"])]
-    ]
+    floor = [*(one["attributes"][a]["random_map"] for a in attributes), *(one["overall"][f"random_{key}"] for key in _OVERALL)]
+    rows = [["random", *map(_percent, floor)]]
     rows += [_row(f"{name} *" if name == chosen else name, found, attributes) for name, found in means.items()]
     rows += [_published(row, one["protocol"], attributes) for row in beside]
     rows = [row + [""] * (1 + len(attributes) + len(_HEADS) - len(row)) for row in rows]
