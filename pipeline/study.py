@@ -12,8 +12,10 @@ from typing import Any
 from pipeline.config import Config
 
 Runs = Mapping[tuple[str, int], Config]  # by the system's or recipe's name, and seed
-_MEASURES = ("map", "map_at_100", "map_at_100_of_relevant", "recall_at_100")
-_MEASURES += ("random_map", "random_map_at_100", "random_recall_at_100")
+_MEASURES = (
+    "map", "map_at_100", "map_at_100_of_relevant", "recall_at_100",
+    "random_map", "random_map_at_100", "random_recall_at_100",
+)  # fmt: skip
 
 
 def run(planned: Runs, output: Path) -> dict[tuple[str, int], str]:
