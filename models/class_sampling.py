@@ -5,6 +5,7 @@ Every draw is uniform over attributes first, so that one with few photos is seen
 
 import numpy as np
 
+from models.errors import TrainingError
 from models.recipe import TrainingConfig
 from models.sampling import Batches, Photos
 from models.taxonomy import Taxonomy
@@ -39,7 +40,7 @@ class Balanced(Batches):
         self.pools = Pools(photos.labels, taxonomy)
         self.classes = [found for found in self.pools.classes(self.pools.sizes > 0) if len(found)]
         if not self.classes:
-            raise ValueError("no photo of the split train has a label; there is nothing to learn from")
+            raise TrainingError("no photo of the split train has a label; there is nothing to learn from")
 
     def draw(self, batch: int) -> tuple[np.ndarray, np.ndarray | None]:
         """See `Batches`."""
@@ -75,7 +76,7 @@ class Triplets(Batches):
         usable = (self.pools.sizes > 1) & (self.pools.sizes < known)
         self.classes = [(a, found) for a, found in enumerate(self.pools.classes(usable)) if len(found)]
         if not self.classes:
-            raise ValueError("no attribute has two training photos of one class and one of another; triplets need them")
+            raise TrainingError("no attribute has two training photos of one class and one of another; triplets need them")
 
     @property
     def size(self) -> int:
@@ -129,7 +130,7 @@ class Triplets(Batches):
 
 
 def batches(photos: Photos, taxonomy: Taxonomy, recipe: TrainingConfig, value_negatives: bool = False) -> Batches:
-    """What `recipe.sampling` draws. Raises: ValueError where the labels do not allow it."""
+    """What `recipe.sampling` draws. Raises: TrainingError where the labels do not allow it."""
     if recipe.sampling == "documented":
         return Triplets(photos, taxonomy, recipe, value_negatives)
     return Balanced(photos, taxonomy, recipe) if recipe.sampling == "balanced" else Batches(photos, recipe)

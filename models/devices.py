@@ -2,6 +2,8 @@
 
 import keras
 
+from models.errors import TrainingError
+
 
 def use_all(batch: int) -> int:
     """Spreads what is built and trained from here on over all devices, on JAX; the numbers are those of one device.
@@ -10,12 +12,14 @@ def use_all(batch: int) -> int:
     and mean another thing with each number of devices.
 
     Args: batch: photos, which must divide among the devices.
-    Returns: how many devices there are. Raises: ValueError where the batch does not divide.
+    Returns: how many devices there are. Raises: TrainingError where the batch does not divide.
     """
     devices = keras.distribution.list_devices() if keras.backend.backend() == "jax" else []
     if len(devices) < 2:
         return 1
     if batch % len(devices):
-        raise ValueError(f"a batch of {batch} photos does not divide among {len(devices)} devices; change training.batch_size")
+        raise TrainingError(
+            f"a batch of {batch} photos does not divide among {len(devices)} devices; change training.batch_size"
+        )
     keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
     return len(devices)

@@ -14,6 +14,7 @@ from keras import KerasTensor as Tensor
 from keras import ops
 
 from models.asen import AsenV2
+from models.errors import TrainingError
 from models.losses.classification import LOW
 from models.losses.cluster import prototype_cosines, prototype_loss
 from models.memory import ENTRIES, Memory
@@ -37,11 +38,11 @@ class Modc(AsenV2):
         self.steps = self.add_weight(shape=(), initializer="zeros", trainable=False, dtype="int32", name="steps")
 
     def prepare(self, recipe: TrainingConfig, labels: np.ndarray) -> None:
-        """Raises: ValueError for a batch beyond the memory."""
+        """Raises: TrainingError for a batch beyond the memory."""
         super().prepare(recipe, labels)
         photos = recipe.batch_size * recipe.views * (3 if recipe.sampling == "documented" else 1)
         if photos > ENTRIES:
-            raise ValueError(f"modc remembers {ENTRIES} photos, a batch has {photos}; lower training.batch_size")
+            raise TrainingError(f"modc remembers {ENTRIES} photos, a batch has {photos}; lower training.batch_size")
 
     def losses_of(self, y: dict[str, Tensor], outputs: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
         """T and the cluster loss; training remembers the batch, and every `REFRESH` steps moves the prototypes."""

@@ -10,6 +10,7 @@ from keras import KerasTensor as Tensor
 from keras import ops
 
 from models.backbones import build_backbone
+from models.errors import TrainingError
 from models.grid import Grid
 from models.recipe import ModelConfig, TrainingConfig
 from models.registry import BY_TRIPLETS, SYSTEMS, resolve
@@ -96,10 +97,10 @@ class System(keras.Model):
     def prepare(self, recipe: TrainingConfig, labels: np.ndarray) -> None:
         """Takes what training needs from the recipe and from the training labels, uint8 (n, M).
 
-        Raises: ValueError for triplets where the system is not trained by them.
+        Raises: TrainingError for triplets where the system is not trained by them.
         """
         if recipe.sampling == "documented" and self.config.system not in BY_TRIPLETS:
-            raise ValueError(f'training.sampling "documented" gives triplets, which train only: {", ".join(BY_TRIPLETS)}')
+            raise TrainingError(f'training.sampling "documented" gives triplets, which train only: {", ".join(BY_TRIPLETS)}')
         self.recipe = recipe
 
     @property

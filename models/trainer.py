@@ -37,7 +37,7 @@ def run_fn(fn_args: Any) -> None:
             under "training"; taxonomy.json lies beside the splits of `train_files`.
     Writes: the SavedModel into `serving_model_dir`, model.keras beside it; history.csv and TensorBoard's events into
         `model_run_dir`, after each epoch.
-    Raises: ValueError where the split train has no photo, or for a name the recipe does not know; TrainingError.
+    Raises: ValueError for a name the recipe does not know; TrainingError where the split train has no photo, and as `fit`.
     """
     model = ModelConfig(**fn_args.custom_config["model"])
     recipe = TrainingConfig(**fn_args.custom_config["training"])

@@ -16,6 +16,7 @@ import numpy as np
 from models import checkpoint as checkpoints
 from models.checkpoint import History, State
 from models.class_sampling import batches as batches_of
+from models.errors import TrainingError
 from models.optimizer import optimizer
 from models.recipe import TrainingConfig
 from models.retrieval import retrieval_map
@@ -23,10 +24,6 @@ from models.sampling import Batches, Photos
 from models.systems import System
 
 _WATCHED_STEPS = 50  # between looks at the running loss: each waits for the device
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on; the message is one line with what to do."""
 
 
 class _Watch(keras.callbacks.Callback):
@@ -37,7 +34,7 @@ class _Watch(keras.callbacks.Callback):
         self.recipe, self.batches, self.valid, self.checkpoint = recipe, batches, valid, checkpoint
         self.record: Callable[[History], None] = lambda _: None
         self.history: History = []
-        self.weights: Sequence[np.ndarray] | None = None  # of the best epoch
+        self.weights: Sequence[np.ndarray] | None = None  # of the best epoch, or without validation of the last
         self.stage = self.epoch = self.step = 1
 
     @property
@@ -51,7 +48,7 @@ class _Watch(keras.callbacks.Callback):
 
     def patient(self, stage: int) -> bool:
         """Whether the stage may go on: a better epoch than all before is `patience` epochs away at most."""
-        maps = [row.get("valid_map", 0.0) for row in self.rows(stage)]
+        maps = [row["valid_map"] for row in self.rows(stage) if "valid_map" in row]
         return not self.recipe.patience or not maps or len(maps) - 1 - maps.index(max(maps)) < self.recipe.patience
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -72,8 +69,8 @@ class _Watch(keras.callbacks.Callback):
             found = retrieval_map(self.model, self.valid) if self.valid else None
             if found is not None:
                 row["valid_map"] = found
-                if found > self.best:
-                    self.weights = self.model.get_weights()
+            if found is None or found > self.best:
+                self.weights = self.model.get_weights()
         self.history.append(row)
         self._say(row)
         if self.checkpoint:
@@ -129,11 +126,10 @@ def fit(
             the same losses as if never stopped. Whoever gives it takes care that recipe and photos are the same.
         record: called after each epoch with all rows so far.
     Returns: a row an epoch: its stage, loss and its parts, valid_map where known, images_per_second.
-    Raises: ValueError for no photo or labels that the sampling cannot use; TrainingError where the loss is no number any
-        more or memory runs out.
+    Raises: TrainingError for no photo, labels that the sampling cannot use, a loss that is no number, no memory.
     """
     if not len(train.ids):
-        raise ValueError("there is no photo to train on; give the split train some")
+        raise TrainingError("there is no photo to train on; give the split train some")
     keras.utils.set_random_seed(recipe.seed)
     batches = batches_of(train, system.taxonomy, recipe, system.value_negatives)
     recipe = replace(recipe, epochs=max(recipe.epochs, math.ceil(recipe.min_steps / len(batches))))

@@ -32,7 +32,7 @@ def run(planned: Runs, output: Path) -> dict[tuple[str, int], str]:
     data = next(iter(planned.values())).data
     version = fingerprint(data.catalogue, data.format)  # a catalogue that cannot be read costs no minute of imports
     quiet()  # before TensorFlow is imported with what follows
-    from models.training import TrainingError
+    from models.errors import TrainingError
     from pipeline import local
 
     failed = {}

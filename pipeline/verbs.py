@@ -17,7 +17,7 @@ def mistakes() -> tuple[type[Exception], ...]:
     places = [
         ("components.errors", "InputError"),
         ("components.catalogue_gen.photo", "PhotoError"),
-        ("models.training", "TrainingError"),
+        ("models.errors", "TrainingError"),
         ("serving.client", "ClientError"),
         ("serving.release", "ReleaseError"),
     ]

@@ -18,6 +18,7 @@ from models.recipe import ModelConfig, TrainingConfig
 from models.registry import SYSTEMS
 from models.sampling import Photos
 from models.taxonomy import Attribute, Taxonomy
+from tests.models.tiny import CONFIG
 
 TAXONOMY = Taxonomy((Attribute("neck", ("v", "crew")), Attribute("sleeve", ("none", "short", "long"), multi_label=True)))
 RECIPE = TrainingConfig(batch_size=8)
@@ -44,7 +45,7 @@ def epoch(name: str, photos: Photos, random: np.random.Generator) -> dict[str, n
 
     Not by AdamW: its first step is the gradient's sign, which rounding turns where a gradient is all but zero.
     """
-    system = systems.build(ModelConfig(system=name, image_size=32, attention_dim=8, class_dim=4), TAXONOMY)
+    system = systems.build(ModelConfig(system=name, **CONFIG), TAXONOMY)
     system.set_weights([np.abs(w) + 0.05 * random.random(w.shape) for w in system.get_weights()])
     system.set_weights([0.1 * random.normal(size=w.shape) if w.ndim > 1 else w for w in system.get_weights()])
     outputs = system.predict_on_batch(photos.images.astype(np.float32))

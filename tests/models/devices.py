@@ -11,6 +11,7 @@ from models.recipe import ModelConfig, TrainingConfig
 from models.sampling import Photos
 from models.taxonomy import Attribute, Taxonomy
 from models.training import fit
+from tests.models.tiny import CONFIG
 
 TAXONOMY = Taxonomy((Attribute("neck", ("v", "crew")), Attribute("sleeve", ("none", "short", "long"), multi_label=True)))
 
@@ -18,7 +19,7 @@ if __name__ == "__main__":
     recipe = TrainingConfig(epochs=2, batch_size=16, learning_rate=1e-3, accumulate=2, average=0.5)
     devices = use_all(recipe.batch_size)
     keras.utils.set_random_seed(3)
-    system = systems.build(ModelConfig(system=sys.argv[2], image_size=32, attention_dim=8, class_dim=4), TAXONOMY)
+    system = systems.build(ModelConfig(system=sys.argv[2], **CONFIG), TAXONOMY)
     random = np.random.default_rng(0)
     hot = (random.random((64, 5)) < 0.4).astype(np.uint8)
     text, roles = [f"{i:02}" for i in range(64)], ["query" if i % 4 == 0 else "candidate" for i in range(64)]

@@ -15,6 +15,7 @@ from models.recipe import ModelConfig, TrainingConfig
 from models.sampling import Photos
 from models.taxonomy import Taxonomy
 from models.training import fit
+from tests.models.tiny import CONFIG
 
 
 def test_small_has_stride_16_and_256_channels() -> None:
@@ -80,7 +81,7 @@ def test_resnet34_has_the_sizes_of_the_published_one_and_reads_its_arrays(tmp_pa
 def test_freezing(
     recipe: dict[str, Any], moved: tuple[bool, bool, bool], taxonomy: Taxonomy, draw: Callable[[int], Photos]
 ) -> None:
-    system = systems.build(ModelConfig(system="classifier", image_size=32), taxonomy)
+    system = systems.build(ModelConfig(system="classifier", **CONFIG), taxonomy)
     norm = next(layer for layer in system.backbone.layers if isinstance(layer, keras.layers.BatchNormalization))
     first = next(layer for layer in system.backbone.layers if isinstance(layer, keras.layers.Conv2D))
     watched = [first.kernel, norm.gamma, norm.moving_mean]

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from models import checkpoint, systems
+from models.errors import TrainingError
 from models.recipe import ModelConfig, TrainingConfig
 from models.sampling import Batches, Photos
 from models.taxonomy import Taxonomy
-from models.training import TrainingError, fit, stage_epochs
+from models.training import fit, stage_epochs
+from tests.models.tiny import CONFIG
 
 Draw = Callable[[int], Photos]
 RECIPE = TrainingConfig(epochs=3, batch_size=12, learning_rate=5e-3)
@@ -29,7 +31,7 @@ def built(name: str, taxonomy: Taxonomy) -> systems.System:
     import keras
 
     keras.utils.set_random_seed(7)
-    return systems.build(ModelConfig(system=name, image_size=32, attention_dim=8, class_dim=4), taxonomy)
+    return systems.build(ModelConfig(system=name, **CONFIG), taxonomy)
 
 
 def curve(history: checkpoint.History) -> list[dict[str, float]]:

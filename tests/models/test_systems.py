@@ -60,7 +60,7 @@ def test_a_file_restores_everything(name: str, taxonomy: Taxonomy, draw: Callabl
 def test_a_file_does_not_ask_for_the_backbones_start_weights(taxonomy: Taxonomy, tmp_path: Path) -> None:
     start = tmp_path / "start.weights.h5"
     built("m3net+", taxonomy).backbone.save_weights(start)
-    system = systems.build(ModelConfig(weights=str(start), **CONFIG), taxonomy)  # type: ignore[arg-type]
+    system = systems.build(ModelConfig(weights=str(start), **CONFIG), taxonomy)
     system.save(tmp_path / "a.keras")
     start.unlink()
     assert systems.load(tmp_path / "a.keras").config.weights == ""

@@ -17,9 +17,10 @@ from models import systems, trainer
 from models.sampling import Photos
 from models.taxonomy import Taxonomy
 from models.trainer import MODEL_FILE, run_fn
+from tests.models.tiny import CONFIG
 
 Write = Callable[[Path, Photos], None]
-MODEL = {"system": "m3net+", "image_size": 32, "attention_dim": 8, "class_dim": 4}
+MODEL = {"system": "m3net+", **CONFIG}
 
 
 @pytest.fixture
@@ -102,6 +103,7 @@ def test_a_training_that_was_stopped_goes_on_in_the_next_executions_folder(
 @pytest.mark.slow
 def test_on_jax_it_leaves_the_same_files(examples: Path) -> None:
     given = arguments(examples)
+    given.custom_config["model"] = {**MODEL, "backbone": "small"}  # the tests' own is not known where it is exported
     code = (
         "import json, sys; from types import SimpleNamespace; from models.trainer import run_fn\n"
         "run_fn(SimpleNamespace(**json.loads(sys.argv[1])))"

@@ -2,18 +2,21 @@
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from models import systems
+from models.errors import TrainingError
 from models.recipe import ModelConfig, TrainingConfig
 from models.registry import SYSTEMS
 from models.retrieval import retrieval_map
 from models.sampling import Photos
 from models.taxonomy import Taxonomy
-from models.training import TrainingError, fit, write_history
+from models.training import fit, write_history
+from tests.models.tiny import CONFIG
 
 RECIPE = TrainingConfig(epochs=4, batch_size=16, learning_rate=5e-3, flip=False, shift=1)
 Draw = Callable[[int], Photos]
@@ -48,7 +51,7 @@ def test_one_photo_and_no_validation(system: systems.System, draw: Draw) -> None
 
 @pytest.mark.parametrize("name", list(SYSTEMS))
 def test_a_class_seen_only_in_test_trains_and_is_ranked(taxonomy: Taxonomy, draw: Draw, name: str) -> None:
-    system = systems.build(ModelConfig(system=name, image_size=32, attention_dim=8, class_dim=4), taxonomy)
+    system = systems.build(ModelConfig(system=name, **CONFIG), taxonomy)
     everything = draw(90)
     seen = np.flatnonzero(everything.labels[:, 4] == 0)
     train = Photos(everything.images, *(np.asarray(part)[seen] for part in (everything.place, everything.labels)),
@@ -58,8 +61,21 @@ def test_a_class_seen_only_in_test_trains_and_is_ranked(taxonomy: Taxonomy, draw
     assert 0 < (retrieval_map(system, everything) or 0) < 1
 
 
+def test_without_validation_the_averaged_weights_of_the_last_epoch_stay_and_patience_waits_for_nothing(
+    system: systems.System, draw: Draw
+) -> None:
+    raw: list[np.ndarray] = []
+    history = fit(system, draw(16), None, replace(RECIPE, epochs=3, average=0.5, patience=1),
+                  record=lambda _: raw.append(np.array(system.classifier)))  # fmt: skip
+    assert len(history) == 3
+    # One step an epoch: the average starts as the first weights.
+    expected = 0.5 * (0.5 * raw[0] + 0.5 * raw[1]) + 0.5 * raw[2]
+    np.testing.assert_allclose(np.asarray(system.classifier), expected, atol=1e-6)
+    assert np.abs(raw[2] - expected).max() > 1e-4
+
+
 def test_no_photo_is_one_clear_error(system: systems.System, draw: Draw) -> None:
-    with pytest.raises(ValueError, match="no photo to train on"):
+    with pytest.raises(TrainingError, match="no photo to train on"):
         fit(system, take(draw(9), 0), None, RECIPE)
 
 

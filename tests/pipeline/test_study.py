@@ -58,7 +58,7 @@ def test_the_table_has_the_papers_order_floor_and_rows_and_marks_what_valid_chos
 def test_a_study_goes_on_where_it_stopped_and_a_broken_run_costs_its_own_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from models.training import TrainingError
+    from models.errors import TrainingError
 
     (tmp_path / "c.csv").write_text("image,neck\na.jpg,v\n")
     ran, stops = [], [True]
