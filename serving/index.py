@@ -9,7 +9,6 @@ import numpy as np
 
 INFO = "index.json"
 VECTORS = "vectors.npy"
-_REORDERED = "dataset.npy"  # ScaNN's own name for the vectors that it computes exact scores from
 _BLOCK = 1 << 16  # vectors scored at once: 256 KB of scores a query
 _SAMPLE = 200  # queries that measure an approximate index's recall
 _DEPTHS = (10, 100)  # neighbours at which it is measured
@@ -43,9 +42,6 @@ class Index(Protocol):
         The highest inner product comes first, of equal scores the lower row.
         """
 
-    def stored(self, rows: np.ndarray) -> np.ndarray:
-        """The vectors of some rows, float32 (b, L)."""
-
 
 class ExactIndex:
     """Every vector scored, memory-mapped."""
@@ -64,10 +60,6 @@ class ExactIndex:
             rows, scores = _best(rows, scores, min(k, scores.shape[1]))
         return rows, scores
 
-    def stored(self, rows: np.ndarray) -> np.ndarray:
-        """See `Index.stored`."""
-        return np.asarray(self.vectors[rows])
-
 
 def _best(rows: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The k best of each query, in order; equal scores keep the order of their columns."""
@@ -82,13 +74,10 @@ def _best(rows: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, np.
 
 
 class ScannIndex:
-    """ScaNN: a tree over quantised vectors; the best of some leaves are reordered by their exact scores.
+    """ScaNN: a tree over quantised vectors; the best of some leaves are reordered by their exact scores."""
 
-    `vectors` float32 (n, L): those that it was built from.
-    """
-
-    def __init__(self, searcher: Any, vectors: np.ndarray, info: IndexInfo) -> None:
-        self.searcher, self.vectors, self.info = searcher, vectors, info
+    def __init__(self, searcher: Any, info: IndexInfo) -> None:
+        self.searcher, self.info = searcher, info
 
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """See `Index.search`; as exact as `info.recall` says for k up to 100, beyond that leaves grow with k."""
@@ -100,10 +89,6 @@ class ScannIndex:
             rows[short], scores[short] = self._ask(queries[short], k, self.info.leaves)
         order = np.lexsort((rows, -scores), axis=1)
         return np.take_along_axis(rows, order, 1), np.take_along_axis(scores, order, 1)
-
-    def stored(self, rows: np.ndarray) -> np.ndarray:
-        """See `Index.stored`."""
-        return np.asarray(self.vectors[rows])
 
     def _ask(self, queries: np.ndarray, k: int, leaves: int) -> tuple[np.ndarray, np.ndarray]:
         reorder = min(self.info.size, max(_DEPTHS[-1], _REORDER * k))
@@ -150,7 +135,7 @@ def _build_scann(exact: ExactIndex, folder: Path, recall: float) -> IndexInfo:
     to_search = max(1, leaves // 20)
     while True:
         info = IndexInfo("scann", size, length, 0.0, leaves, to_search)
-        found = _recall(ScannIndex(searcher, exact.vectors, info), exact.vectors[sample], sample, *best)
+        found = _recall(ScannIndex(searcher, info), exact.vectors[sample], sample, *best)
         if found >= recall or to_search == leaves:
             break
         to_search = min(leaves, to_search + max(1, to_search // 2))
@@ -190,5 +175,4 @@ def open_index(folder: Path) -> Index:
         raise ValueError(f"{folder}: holds a pickle; build the index again")
     from scann.scann_ops.py import scann_ops_pybind
 
-    vectors = np.load(folder / _REORDERED, mmap_mode="r", allow_pickle=False)
-    return ScannIndex(scann_ops_pybind.load_searcher(str(folder)), vectors, info)
+    return ScannIndex(scann_ops_pybind.load_searcher(str(folder)), info)

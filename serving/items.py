@@ -1,14 +1,11 @@
 """items.parquet: what stands behind row i of every index of a release."""
 
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from models.taxonomy import Taxonomy
-from serving.call import Code, RequestError
-from serving.web.photos import folder_of
 
 
 class Items:
@@ -26,7 +23,6 @@ class Items:
             raise ValueError(f"{path}: column {missing[0]} is missing; it has: {', '.join(table.column_names)}")
         self.ids = _bytes(table["id"].to_pylist())
         self.images = _bytes(table["image"].to_pylist())
-        self._rows = {one: row for row, one in enumerate(self.ids.tolist())}
         self._classes = {
             attribute.name: _bytes(
                 ["|".join(attribute.classes[i] for i in cell or ()) for cell in table[f"label/{attribute.name}"].to_pylist()]
@@ -36,17 +32,6 @@ class Items:
 
     def __len__(self) -> int:
         return len(self.ids)
-
-    @cached_property
-    def folder(self) -> Path | None:
-        """Where the photos lie; see `photos.folder_of`."""
-        return folder_of(self.images)
-
-    def row(self, item: bytes) -> int:
-        """The row of the item with this id. Raises: RequestError where there is none."""
-        if item not in self._rows:
-            raise RequestError(Code.NOT_FOUND, f'no item has the id "{item.decode(errors="replace")[:200]}"')
-        return self._rows[item]
 
     def classes(self, attribute: str) -> np.ndarray:
         """bytes (n,): each item's classes of `attribute`, joined by |; empty where it is unlabelled."""

@@ -1,4 +1,4 @@
-"""TF Serving's REST interface, the page that Prometheus reads, and the page for people.
+"""TF Serving's REST interface and the page that Prometheus reads.
 
 Source of paths, codes and words: model_servers/http_rest_api_util.cc, http_rest_api_handler.cc and http_server.cc.
 """
@@ -10,7 +10,6 @@ import ssl
 import sys
 import time
 from collections.abc import Callable
-from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import unquote
@@ -23,7 +22,6 @@ from serving.calls import Calls
 from serving.http_server import HttpServer, Limits
 from serving.metrics import Metrics
 from serving.protos import get_model_metadata_pb2, get_model_status_pb2, model_pb2
-from serving.web.files import FILES, HEADERS
 
 _STATUS = {
     Code.INVALID_ARGUMENT: 400, Code.FAILED_PRECONDITION: 400, Code.OUT_OF_RANGE: 400, Code.UNAUTHENTICATED: 401,
@@ -32,10 +30,7 @@ _STATUS = {
 }  # fmt: skip
 _VERSION = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
 _ASK = re.compile(rf"/v1/models/(?P<name>[^/:]+){_VERSION}:(?P<method>classify|regress|predict)", re.IGNORECASE)
-_JSON = "application/json"
-_TELL = re.compile(
-    rf"/v1/models(?:/(?P<name>[^/:]+))?{_VERSION}(?:/(?P<method>metadata|release)|/items/(?P<item>[^/]+)/photo)?", re.IGNORECASE
-)
+_TELL = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_VERSION}(?:/(?P<method>metadata))?", re.IGNORECASE)
 
 
 class RestServer(HttpServer):
@@ -71,12 +66,6 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         """No line a request: the metrics count them."""
 
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """What http.server itself refuses (no HTTP, another method, headers too long), in the form of all our errors."""
-        self.close_connection = True  # a body may follow that nobody reads
-        status = HTTPStatus.METHOD_NOT_ALLOWED if code == HTTPStatus.NOT_IMPLEMENTED else HTTPStatus(code)
-        self._send(status, _error(f"{status.phrase}; methods are GET and POST" if status == 405 else status.phrase))
-
     def _serve(self, answer: Callable[[], tuple[bytes, str]]) -> None:
         started, code, self._asked, self._size = time.perf_counter(), "OK", ("", ""), 0
         self.server.begin()
@@ -102,23 +91,13 @@ class _Handler(BaseHTTPRequestHandler):
         path = self._path()
         if path == self.server.metrics_path:
             return self.server.metrics.page().encode(), "text/plain; version=0.0.4"
-        if path in FILES:
-            return FILES[path]
-        if path == "/models":
-            return _pretty(
-                {"models": [{"name": name, "ready": ready} for name, ready in self.server.calls.models().items()]}
-            ), _JSON
         found = self._route(_TELL, path)
         if not found["name"]:
             raise invalid("Missing model name in request.")
-        if found["item"]:
-            return self.server.calls.photo(_spec(found), unquote(found["item"])), "image/jpeg"
-        if (found["method"] or "").lower() == "release":
-            return _pretty(self.server.calls.told(_spec(found))), _JSON
         metadata = found["method"] is not None
         self._asked = (unquote(found["name"]), "GetModelMetadata" if metadata else "GetModelStatus")
         body = _metadata(self.server.calls, _spec(found)) if metadata else _status(self.server.calls, _spec(found))
-        return body, _JSON
+        return body, "application/json"
 
     def _post(self) -> tuple[bytes, str]:
         body = self._body()  # read first: what is left unread would be taken for the next request
@@ -130,16 +109,14 @@ class _Handler(BaseHTTPRequestHandler):
             document = json_tensors.parse(body)
             spec.signature_name = str(document.get("signature_name", ""))
             ask(get_model_status_pb2.GetModelStatusRequest(model_spec=spec), Call())  # any message that names a model
-        return self._predict(spec, body), _JSON
+        return self._predict(spec, body), "application/json"
 
     def _predict(self, spec: Any, body: bytes) -> bytes:
         calls, call = self.server.calls, Call(self.server.limits.seconds)
-        document = json_tensors.parse(body)
-        request, rows = json_tensors.to_request(document, lambda name: calls.inputs(spec, name))
+        request, rows = json_tensors.to_request(json_tensors.parse(body), lambda name: calls.inputs(spec, name))
         signature = request.model_spec.signature_name
         request.model_spec.CopyFrom(spec)
         request.model_spec.signature_name = signature
-        request.output_filter.extend(json_tensors.output_filter(document))
         return json_tensors.to_json(calls.predict(request, call), rows)
 
     def _route(self, pattern: re.Pattern[str], path: str) -> re.Match[str]:
@@ -154,8 +131,6 @@ class _Handler(BaseHTTPRequestHandler):
         return self.path.split("?", 1)[0]
 
     def _check_token(self) -> None:
-        if self.command == "GET" and self._path() in FILES:
-            return
         given = self.headers.get("Authorization", "").encode("latin-1", "replace")
         if self.server.token and not hmac.compare_digest(given, f"Bearer {self.server.token}".encode()):
             self.close_connection = True  # its body is not read
@@ -176,24 +151,18 @@ class _Handler(BaseHTTPRequestHandler):
         self._size = int(length)
         return self.rfile.read(self._size)
 
-    def _send(self, status: int, body: bytes, kind: str = _JSON) -> None:
+    def _send(self, status: int, body: bytes, kind: str = "application/json") -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
-        # Of a version, an item's photo stays what it is.
-        self.send_header("Cache-Control", "private, max-age=3600" if kind == "image/jpeg" else "no-store")
-        for name, value in HEADERS.items():
-            self.send_header(name, value)
-        if status == 405:
-            self.send_header("Allow", "GET, POST")
+        self.send_header("X-Content-Type-Options", "nosniff")
         if status == 401:
             self.send_header("WWW-Authenticate", "Bearer")
         if self.server.stopping or self.close_connection:
             self.close_connection = True
             self.send_header("Connection", "close")
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+        self.wfile.write(body)
 
 
 def _spec(found: re.Match[str]) -> Any:

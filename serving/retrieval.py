@@ -1,4 +1,4 @@
-"""The signatures `search` and `search_by_id`: from vectors to the items of a release. TF Serving knows no such thing."""
+"""The signature `search`: from retrieval vectors to the items of a release. TF Serving knows no such thing."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +12,10 @@ from serving.items import Items
 from serving.protos import meta_graph_pb2, types_pb2
 
 SEARCH = "search"
-BY_ID = "search_by_id"
-INPUTS = {SEARCH: ("image", "attribute", "k"), BY_ID: ("id", "attribute", "k")}
+INPUTS = ("image", "attribute", "k")
 OUTPUTS = ("id", "score")  # the contract's; those below come only where they are asked for by name
 ITEM_OUTPUTS = ("class", "image")
-MAX_K, MAX_IDS = 1000, 1024
+MAX_K = 1000
 
 _TYPES = {"k": types_pb2.DT_INT32, "score": types_pb2.DT_FLOAT}
 
@@ -48,20 +47,6 @@ class Retrieval:
         found = {"id": self._items.ids[rows], "score": scores, "class": classes, "image": self._items.images[rows]}
         return {name: found[name] for name in wanted}
 
-    def stored(self, ids: np.ndarray, attributes: np.ndarray) -> np.ndarray:
-        """The vectors float32 (B, L) of items, each in the attribute beside it; both bytes (B,), the attributes known.
-
-        Raises: RequestError for other shapes, or where no item has such an id.
-        """
-        if ids.dtype != object or ids.ndim != 1 or len(ids) > MAX_IDS:
-            raise invalid(f'input "id" must be string of shape (B), at most {MAX_IDS:,}; got {ids.dtype} of shape {ids.shape}')
-        if attributes.shape != ids.shape:
-            raise invalid(f"the inputs of one request hold one batch; got attribute {attributes.shape}, id {ids.shape}")
-        rows = [self._items.row(one) for one in ids.tolist()]
-        indexes = [self._indexes[name.decode()] for name in attributes.tolist()]
-        found = [index.stored(np.array([row])) for index, row in zip(indexes, rows, strict=True)]
-        return np.concatenate(found) if found else np.empty((0, next(iter(self._indexes.values())).info.length), np.float32)
-
 
 def depth(k: np.ndarray) -> int:
     """The input `k` as a number. Raises: RequestError unless it is one integer within bounds."""
@@ -70,12 +55,12 @@ def depth(k: np.ndarray) -> int:
     return int(k)
 
 
-def signature(search: str) -> Any:
-    """What GetModelMetadata says of `SEARCH` or `BY_ID`."""
+def signature() -> Any:
+    """What GetModelMetadata says of `search`."""
     defined = meta_graph_pb2.SignatureDef(method_name="tensorflow/serving/predict")
-    for infos, names in ((defined.inputs, INPUTS[search]), (defined.outputs, (*OUTPUTS, *ITEM_OUTPUTS))):
+    for infos, names in ((defined.inputs, INPUTS), (defined.outputs, (*OUTPUTS, *ITEM_OUTPUTS))):
         for name in names:
-            infos[name].name, infos[name].dtype = f"{search}/{name}:0", _TYPES.get(name, types_pb2.DT_STRING)
+            infos[name].name, infos[name].dtype = f"{SEARCH}/{name}:0", _TYPES.get(name, types_pb2.DT_STRING)
             rank = 0 if name == "k" else 1 if infos is defined.inputs else 2
             infos[name].tensor_shape.SetInParent()  # present and empty is a scalar; absent would be unknown
             for _ in range(rank):

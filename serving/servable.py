@@ -44,7 +44,7 @@ class Servable:
         self.manifest: Manifest = verify(folder)
         self.taxonomy = Taxonomy.from_json(json.dumps(self.manifest.taxonomy))
         self._attributes = {name.encode() for name in self.taxonomy.names}
-        self.items = items = Items(folder / ITEMS, self.taxonomy)
+        items = Items(folder / ITEMS, self.taxonomy)
         indexes = {name: open_index(folder / INDEX / name) for name in self.taxonomy.names}
         if len(items) != (size := indexes[self.taxonomy.names[0]].info.size):
             raise ReleaseError(f"{folder}: {len(items)} items for indexes of {size}; build both and push again")
@@ -54,10 +54,7 @@ class Servable:
         self._signatures: dict[str, Any] = dict(self._model.signatures)
         if missing := {DEFAULT, "embed"} - set(self._signatures):
             raise ReleaseError(f"{folder}: the model has no signature {sorted(missing)[0]}; export it and push again")
-        self.definitions: dict[str, Any] = {
-            **_definitions(folder),
-            **{name: retrieval.signature(name) for name in retrieval.INPUTS},
-        }
+        self.definitions: dict[str, Any] = {**_definitions(folder), SEARCH: retrieval.signature()}
         self._batched = {name for name, function in self._signatures.items() if _has_batch_axis(function)}
         self._batcher = Batcher(self._execute, batching, observe)
         try:
@@ -93,32 +90,23 @@ class Servable:
         Args:
             signature: "" = serving_default. inputs: an array a name, strings as bytes in object arrays.
             output_filter: the outputs to return; none = all of the contract's. call: who waits; none = for ever.
-        Returns: an array a name. `search` and `search_by_id` give `id` bytes (B, k) and `score` float32 (B, k), k cut to the items there
+        Returns: an array a name. `search` gives `id` bytes (B, k) and `score` float32 (B, k), k cut to the items there
             are; asked for by name also `class` bytes (B, k), the item's classes of the attribute joined by |, and
             `image` bytes (B, k), its location.
         Raises: RequestError.
         """
         signature, call = signature or DEFAULT, call or Call()
         find_signature(self.definitions, signature)
-        if signature not in retrieval.INPUTS:
+        if signature != SEARCH:
             usual = tuple(sorted(self._signatures[signature].structured_outputs))
             check_outputs(output_filter, usual)
             outputs = self._run(signature, inputs, call)
             return {name: outputs[name] for name in tuple(output_filter) or usual}
         check_outputs(output_filter, (*retrieval.OUTPUTS, *retrieval.ITEM_OUTPUTS))
-        check_names(set(inputs), set(retrieval.INPUTS[signature]))
+        check_names(set(inputs), set(retrieval.INPUTS))
         k = retrieval.depth(inputs["k"])
-        vectors = self._vectors(signature, inputs, call)
+        vectors = self._run("embed", {"image": inputs["image"], "attribute": inputs["attribute"]}, call)["vector"]
         return self._retrieval.search(vectors, inputs["attribute"], k, tuple(output_filter) or retrieval.OUTPUTS)
-
-    def _vectors(self, signature: str, inputs: Arrays, call: Call) -> np.ndarray:
-        if signature == SEARCH:
-            return self._run("embed", {"image": inputs["image"], "attribute": inputs["attribute"]}, call)["vector"]
-        attributes = inputs["attribute"]
-        if attributes.dtype != object or attributes.ndim != 1:
-            raise invalid(f'input "attribute" must be string of shape (B); got {attributes.dtype} of shape {attributes.shape}')
-        self._check_content({"attribute": attributes})
-        return self._retrieval.stored(inputs["id"], attributes)
 
     def _run(self, signature: str, inputs: Arrays, call: Call) -> Arrays:
         """Asks the SavedModel, once what is asked makes sense."""
