@@ -75,6 +75,8 @@ def parser() -> argparse.ArgumentParser:
     where.add_argument("--server", default="127.0.0.1:8500", metavar="HOST:PORT")
     where.add_argument("--release", type=Path, metavar="DIR", help="ask this release directly, without a server")
     query.add_argument("--model-name", default="m3net")
+    query.add_argument("--ca", type=Path, metavar="FILE", help="the server has TLS; PEM of who signed its certificate")
+    query.add_argument("--token-file", type=Path, metavar="FILE", help="the bearer token that the server asks for")
     query.add_argument("--html", type=Path, metavar="FILE", help="also write a page with the photos")
 
     compile_ = verbs.add_parser("compile", help="write the Kubeflow package")

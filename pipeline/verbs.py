@@ -108,7 +108,7 @@ def _ask_once(arguments: argparse.Namespace, config: Config) -> int:
     with running(Path(config.release.folder or arguments.output / "releases")) as address:
         print(f"\nserved on {address}; m3net query {asked.location} --attribute {attribute} answers:\n")
         ask = {"image": Path(asked.location), "attribute": attribute, "k": 10, "server": address}
-        return query(argparse.Namespace(**ask, release=None, model_name="m3net", html=page))
+        return query(argparse.Namespace(**ask, release=None, model_name="m3net", ca=None, token_file=None, html=page))
 
 
 def study(arguments: argparse.Namespace) -> int:
@@ -208,13 +208,15 @@ def query(arguments: argparse.Namespace) -> int:
     """Asks a server, or a release directly."""
     from components.catalogue_gen.photo import normalise
     from pipeline import neighbours
-    from serving.client import Client
+    from serving.client import Client, Tls
 
     photo = normalise(arguments.image.read_bytes())
     if arguments.release:
         found = _ask_release(arguments, photo)
     else:
-        with Client(arguments.server, arguments.model_name) as client:
+        tls = Tls(arguments.ca.read_bytes()) if arguments.ca else None
+        token = arguments.token_file.read_text(encoding="utf-8").strip() if arguments.token_file else ""
+        with Client(arguments.server, arguments.model_name, tls=tls, token=token) as client:
             found = client.search(photo, arguments.attribute, arguments.k)
     print(neighbours.as_text(found))
     if arguments.html:

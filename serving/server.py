@@ -4,6 +4,7 @@ A release is verified, loaded and warmed before the first request sees it; one t
 """
 
 import argparse
+import os
 import signal
 import ssl
 import sys
@@ -237,4 +238,6 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    os._exit(code)  # all is answered and closed; taking TensorFlow down piece by piece would cost seconds more
