@@ -82,6 +82,16 @@ class AsyncClient:
         """See `Client.search`."""
         return (await self.search_many([image], [attribute], k))[0]
 
+    async def search_by_id(self, item: str, attribute: str, k: int = 10) -> list[Neighbour]:
+        """See `Client.search_by_id`."""
+        request = self._asked.search_by("id", item, attribute, k)
+        return self._asked.neighbours(await self._call(self._predict, request))[0]
+
+    async def search_by_class(self, name: str, attribute: str, k: int = 10) -> list[Neighbour]:
+        """See `Client.search_by_class`."""
+        request = self._asked.search_by("class", name, attribute, k)
+        return self._asked.neighbours(await self._call(self._predict, request))[0]
+
     async def search_many(self, images: Sequence[bytes], attributes: Sequence[str], k: int = 10) -> list[list[Neighbour]]:
         """See `Client.search_many`."""
         return self._asked.neighbours(await self._call(self._predict, self._asked.search(images, attributes, k)))

@@ -107,8 +107,15 @@ class Asked:
 
     def search(self, images: Sequence[bytes], attributes: Sequence[str], k: int) -> Any:
         """A PredictRequest of `search`, with all that a Neighbour holds."""
-        inputs = {"image": strings(images), "attribute": names(attributes), "k": np.array(k, np.int32)}
-        return self.predict("search", inputs, ["id", "class", "score", "image"])
+        return self._search("search", "image", images, attributes, k)
+
+    def search_by(self, what: str, one: str, attribute: str, k: int) -> Any:
+        """A PredictRequest of `search_by_id` or `search_by_class`; `what` is id or class."""
+        return self._search(f"search_by_{what}", what, [one.encode()], [attribute], k)
+
+    def _search(self, signature: str, name: str, asked: Sequence[bytes], attributes: Sequence[str], k: int) -> Any:
+        inputs = {name: strings(asked), "attribute": names(attributes), "k": np.array(k, np.int32)}
+        return self.predict(signature, inputs, ["id", "class", "score", "image"])
 
     def status(self) -> Any:
         """A GetModelStatusRequest."""

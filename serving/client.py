@@ -91,6 +91,14 @@ class Client:
         """The k items most like the photo `image` in `attribute`, best first."""
         return self.search_many([image], [attribute], k)[0]
 
+    def search_by_id(self, item: str, attribute: str, k: int = 10) -> list[Neighbour]:
+        """The k items most like the item `item`, which is among them."""
+        return self._asked.neighbours(self._call(self._predict, self._asked.search_by("id", item, attribute, k)))[0]
+
+    def search_by_class(self, name: str, attribute: str, k: int = 10) -> list[Neighbour]:
+        """The k items most like the mean of those labelled `name`."""
+        return self._asked.neighbours(self._call(self._predict, self._asked.search_by("class", name, attribute, k)))[0]
+
     def search_many(self, images: Sequence[bytes], attributes: Sequence[str], k: int = 10) -> list[list[Neighbour]]:
         """As `search`, of many photos, an attribute each, in one request."""
         return self._asked.neighbours(self._call(self._predict, self._asked.search(images, attributes, k)))

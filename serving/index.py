@@ -42,6 +42,9 @@ class Index(Protocol):
         The highest inner product comes first, of equal scores the lower row.
         """
 
+    def vectors_of(self, rows: np.ndarray) -> np.ndarray:
+        """The vectors, float32 (b, L), of rows int (b,). Raises: LookupError where the index was built without them."""
+
 
 class ExactIndex:
     """Every vector scored, memory-mapped."""
@@ -60,6 +63,10 @@ class ExactIndex:
             rows, scores = _best(rows, scores, min(k, scores.shape[1]))
         return rows, scores
 
+    def vectors_of(self, rows: np.ndarray) -> np.ndarray:
+        """See `Index.vectors_of`."""
+        return np.ascontiguousarray(self.vectors[rows])
+
 
 def _best(rows: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The k best of each query, in order; equal scores keep the order of their columns."""
@@ -76,8 +83,14 @@ def _best(rows: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, np.
 class ScannIndex:
     """ScaNN: a tree over quantised vectors; the best of some leaves are reordered by their exact scores."""
 
-    def __init__(self, searcher: Any, info: IndexInfo) -> None:
-        self.searcher, self.info = searcher, info
+    def __init__(self, searcher: Any, info: IndexInfo, vectors: np.ndarray | None = None) -> None:
+        self.searcher, self.info, self.vectors = searcher, info, vectors
+
+    def vectors_of(self, rows: np.ndarray) -> np.ndarray:
+        """See `Index.vectors_of`."""
+        if self.vectors is None:
+            raise LookupError(f"it holds no {VECTORS}")
+        return np.ascontiguousarray(self.vectors[rows])
 
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """See `Index.search`; as exact as `info.recall` says for k up to 100, beyond that leaves grow with k."""
@@ -109,11 +122,9 @@ def build(vectors: np.ndarray, folder: Path, *, scann_above: int = 20_000, recal
     vectors = np.ascontiguousarray(vectors, np.float32)
     folder.mkdir(parents=True)
     exact = ExactIndex(vectors, IndexInfo("exact", len(vectors), vectors.shape[1], recall=1.0))
-    if len(vectors) <= scann_above:
-        np.save(folder / VECTORS, vectors, allow_pickle=False)
-        info = exact.info
-    else:
-        info = _build_scann(exact, folder, recall)
+    # Also beside ScaNN, which does not give its own back: they are asked for by row, memory-mapped, so it is disk alone.
+    np.save(folder / VECTORS, vectors, allow_pickle=False)
+    info = exact.info if len(vectors) <= scann_above else _build_scann(exact, folder, recall)
     (folder / INFO).write_text(json.dumps(asdict(info)) + "\n", encoding="utf-8")
     return info
 
@@ -165,14 +176,17 @@ def read_info(folder: Path) -> IndexInfo:
 def open_index(folder: Path) -> Index:
     """The index that `build` wrote into `folder`. Raises: as `read_info`; ValueError for files that do not fit it."""
     info = read_info(folder)
-    if info.kind == "exact":
+    vectors = None
+    if info.kind == "exact" or (folder / VECTORS).exists():
         vectors = np.load(folder / VECTORS, mmap_mode="r", allow_pickle=False)
         if vectors.shape != (info.size, info.length) or vectors.dtype != np.float32:
             raise ValueError(f"{folder}: {VECTORS} is {vectors.dtype} {vectors.shape}, not what {INFO} says")
+    if info.kind == "exact":
+        assert vectors is not None
         return ExactIndex(vectors, info)
     # ScaNN would unpickle this file, which `build` never writes: whoever wrote it could run anything here.
     if list(folder.glob("*.pkl")):
         raise ValueError(f"{folder}: holds a pickle; build the index again")
     from scann.scann_ops.py import scann_ops_pybind
 
-    return ScannIndex(scann_ops_pybind.load_searcher(str(folder)), info)
+    return ScannIndex(scann_ops_pybind.load_searcher(str(folder)), info, vectors)

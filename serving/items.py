@@ -30,6 +30,12 @@ class Items:
             for attribute in taxonomy.attributes
         }
 
+        self._rows = {item: row for row, item in enumerate(self.ids.tolist())}
+
+    def row(self, item: bytes) -> int | None:
+        """The row of an id, none where it is unknown; of ids that occur twice the last."""
+        return self._rows.get(item)
+
     def __len__(self) -> int:
         return len(self.ids)
 

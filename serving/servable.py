@@ -19,13 +19,11 @@ from serving.photos import MOST_PIXELS, pixels
 from serving.protos import prediction_log_pb2, saved_model_pb2
 from serving.release import INDEX, ITEMS, WARM_UP, Manifest, ReleaseError, verify
 from serving.retrieval import SEARCH
-from serving.signatures import DEFAULT, check_names, check_outputs, find_signature
+from serving.signatures import DEFAULT, check_array, check_names, check_outputs, check_rows, find_signature
 from serving.tensors import from_proto
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
-
-_MOST_ROWS = 1024  # of one request
 
 
 class Servable:
@@ -54,7 +52,10 @@ class Servable:
         self._signatures: dict[str, Any] = dict(self._model.signatures)
         if missing := {DEFAULT, "embed"} - set(self._signatures):
             raise ReleaseError(f"{folder}: the model has no signature {sorted(missing)[0]}; export it and push again")
-        self.definitions: dict[str, Any] = {**_definitions(folder), SEARCH: retrieval.signature()}
+        self.definitions: dict[str, Any] = {
+            **_definitions(folder),
+            **{name: retrieval.definition(name) for name in retrieval.ASKED},
+        }
         self._batched = {name for name, function in self._signatures.items() if _has_batch_axis(function)}
         self._batcher = Batcher(self._execute, batching, observe)
         try:
@@ -97,33 +98,35 @@ class Servable:
         """
         signature, call = signature or DEFAULT, call or Call()
         find_signature(self.definitions, signature)
-        if signature != SEARCH:
+        if signature not in retrieval.ASKED:
             usual = tuple(sorted(self._signatures[signature].structured_outputs))
             check_outputs(output_filter, usual)
             outputs = self._run(signature, inputs, call)
             return {name: outputs[name] for name in tuple(output_filter) or usual}
         check_outputs(output_filter, (*retrieval.OUTPUTS, *retrieval.ITEM_OUTPUTS))
-        check_names(set(inputs), set(retrieval.INPUTS))
-        k = retrieval.depth(inputs["k"])
-        vectors = self._run("embed", {"image": inputs["image"], "attribute": inputs["attribute"]}, call)["vector"]
-        return self._retrieval.search(vectors, inputs["attribute"], k, tuple(output_filter) or retrieval.OUTPUTS)
+        check_names(set(inputs), set(retrieval.inputs_of(signature)))
+        k, attributes = retrieval.depth(inputs["k"]), inputs["attribute"]
+        vectors = self._vectors(signature, inputs, call)
+        return self._retrieval.search(vectors, attributes, k, tuple(output_filter) or retrieval.OUTPUTS)
+
+    def _vectors(self, signature: str, inputs: Arrays, call: Call) -> np.ndarray:
+        """What is searched for."""
+        asked, attributes = inputs[retrieval.ASKED[signature]], inputs["attribute"]
+        if signature == SEARCH:
+            return self._run("embed", {"image": asked, "attribute": attributes}, call)["vector"]
+        for name, array in ((retrieval.ASKED[signature], asked), ("attribute", attributes)):
+            check_array(name, array, np.dtype(object), (None,))
+        check_rows(inputs)
+        self._check_content({"attribute": attributes})
+        return self._retrieval.vectors(signature, asked, attributes)
 
     def _run(self, signature: str, inputs: Arrays, call: Call) -> Arrays:
         """Asks the SavedModel, once what is asked makes sense."""
         expected = self._signatures[signature].structured_input_signature[1]
         check_names(set(inputs), set(expected))
         for name, spec in expected.items():
-            array = inputs[name]
-            if array.dtype != spec.dtype.as_numpy_dtype or not spec.shape.is_compatible_with(array.shape):
-                raise invalid(
-                    f'input "{name}" must be {spec.dtype.name} of shape {_shape(spec.shape)}; '
-                    f"got {'string' if array.dtype == object else array.dtype} of shape {_shape(array.shape)}"
-                )
-        if len({len(array) for array in inputs.values() if array.ndim}) > 1:
-            counts = ", ".join(f"{name} {len(array)}" for name, array in sorted(inputs.items()))
-            raise invalid(f"the inputs of one request hold one batch; got {counts}")
-        if (rows := max((len(array) for array in inputs.values() if array.ndim), default=0)) > _MOST_ROWS:
-            raise invalid(f"a request of {rows:,} rows is too large; send at most {_MOST_ROWS:,} at once")
+            check_array(name, inputs[name], np.dtype(spec.dtype.as_numpy_dtype), tuple(spec.shape))
+        check_rows(inputs)
         self._check_content(inputs)
         return self._batcher.ask(signature, inputs, call) if signature in self._batched else self._execute(signature, inputs)
 
@@ -161,7 +164,3 @@ def _reason(message: str) -> str:
     """What TensorFlow complains of, without the traces before it and the nodes after it: a line of 300 characters."""
     complaint = re.split(r"\s*\[\[\{\{node|\s*\[Op:", message, maxsplit=1)[0].strip().splitlines()
     return re.sub(r"\{\{function_node [^}]*\}\}\s*", "", complaint[-1] if complaint else message)[:300]
-
-
-def _shape(sizes: Any) -> str:
-    return f"({', '.join('B' if size is None else str(size) for size in sizes)})"

@@ -3,9 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from serving.call import Code, RequestError, invalid
 
 DEFAULT = "serving_default"
+MOST_ROWS = 1024  # of one request
 Definitions = Mapping[str, Any]
 
 
@@ -26,6 +29,34 @@ def check_names(given: set[str], expected: set[str]) -> None:
             f"input size does not match signature: {len(given)}!={len(expected)} len({{{sent}}}) != len({{{needed}}}). "
             f"Sent extra: {{{extra}}}. Missing but required: {{{missing}}}."
         )
+
+
+def check_array(name: str, array: np.ndarray, dtype: np.dtype[Any], shape: tuple[int | None, ...]) -> None:
+    """One input; strings are of dtype object, `None` in a shape is any size. Raises: RequestError."""
+    fits = len(shape) == array.ndim and all(size in (None, there) for size, there in zip(shape, array.shape, strict=False))
+    if array.dtype != dtype or not fits:
+        raise invalid(
+            f'input "{name}" must be {_kind(dtype)} of shape {_shape(shape)}; '
+            f"got {_kind(array.dtype)} of shape {_shape(array.shape)}"
+        )
+
+
+def check_rows(inputs: Mapping[str, np.ndarray]) -> None:
+    """That all are one batch, and none too large. Raises: RequestError."""
+    counts = {name: len(array) for name, array in sorted(inputs.items()) if array.ndim}
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise invalid(f"the inputs of one request hold one batch; got {told}")
+    if (rows := max(counts.values(), default=0)) > MOST_ROWS:
+        raise invalid(f"a request of {rows:,} rows is too large; send at most {MOST_ROWS:,} at once")
+
+
+def _kind(dtype: np.dtype[Any]) -> str:
+    return "string" if dtype.kind == "O" else dtype.name
+
+
+def _shape(sizes: Sequence[int | None]) -> str:
+    return f"({', '.join('B' if size is None else str(size) for size in sizes)})"
 
 
 def check_outputs(output_filter: Sequence[str], known: Sequence[str]) -> None:

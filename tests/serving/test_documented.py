@@ -9,13 +9,14 @@ import pytest
 from google.protobuf import text_format
 
 from pipeline.cli import parser
-from serving import retrieval, servable
+from serving import retrieval
 from serving.batcher import Batching
 from serving.flags import add_flags
 from serving.http_server import Limits
 from serving.photos import MOST_PIXELS
 from serving.policy import ModelConfig, Policy, RequestLogging, configs_of
 from serving.protos import model_server_config_pb2
+from serving.signatures import MOST_ROWS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
 
@@ -51,7 +52,7 @@ def test_the_numbers_are_the_codes() -> None:
     limits, batching = Limits(), Batching()
     for words in (
         f"{limits.most_bytes >> 20} MB; all REST bodies together {limits.most_bytes_together >> 20} MB",
-        f"{servable._MOST_ROWS:,} |",
+        f"{MOST_ROWS:,} |",
         f"{MOST_PIXELS // 10**6} million pixels",
         f"| `k` | {retrieval.MAX_K:,} |",
         f"REST connections | {limits.connections}, {limits.idle_seconds:g} seconds of silence",
