@@ -110,11 +110,8 @@ class Batcher:
 
     def _work(self) -> None:
         while tasks := self._take():
-            # From here on it can no longer be cancelled; what was cancelled before, or is too late, costs no computing.
-            wanted = [task for task in tasks if task.answer.set_running_or_notify_cancel()]
-            for task in (late := [task for task in wanted if task.call.expired()]):
-                task.answer.set_exception(RequestError(Code.DEADLINE_EXCEEDED, "Deadline Exceeded"))
-            if wanted := [task for task in wanted if task not in late]:
+            # From here on it can no longer be cancelled; what was, for nobody waits for it, costs no computing.
+            if wanted := [task for task in tasks if task.answer.set_running_or_notify_cancel()]:
                 self._answer(wanted)
 
     def _take(self) -> list[_Task]:

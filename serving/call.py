@@ -39,10 +39,6 @@ class Call:
         """Seconds; None = no deadline."""
         return None if self.deadline == math.inf else max(0.0, self.deadline - time.monotonic())
 
-    def expired(self) -> bool:
-        """Whether the deadline is over."""
-        return time.monotonic() >= self.deadline
-
     def when_left(self, stop: Callable[[], object]) -> None:
         """`stop` runs once the caller goes away, at once if it has gone; after an answer it does no harm."""
         if self._on_end is not None and not self._on_end(stop):

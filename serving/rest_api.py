@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from google.protobuf.json_format import MessageToDict
 
 from serving import json_tensors
+from serving import page as pages
 from serving.call import Call, Code, RequestError, invalid
 from serving.calls import Calls
 from serving.http_server import HttpServer, Limits
@@ -34,7 +35,7 @@ _TELL = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_VERSION}(?:/(?P<method>m
 
 
 class RestServer(HttpServer):
-    """TF Serving's routes on a port; `metrics_path` "" shows no metrics. Raises: OSError where the port cannot be had."""
+    """TF Serving's routes and the page on a port; `metrics_path` "" shows no metrics. Raises: OSError where the port cannot be had."""
 
     def __init__(
         self,
@@ -42,11 +43,12 @@ class RestServer(HttpServer):
         calls: Calls,
         metrics: Metrics,
         metrics_path: str,
+        page: pages.Page,
         token: str = "",
         tls: ssl.SSLContext | None = None,
         limits: Limits | None = None,
     ) -> None:
-        self.calls, self.metrics, self.metrics_path, self.token = calls, metrics, metrics_path, token
+        self.calls, self.metrics, self.metrics_path, self.page, self.token = calls, metrics, metrics_path, page, token
         super().__init__(*where, _Handler, tls, limits or Limits())
 
 
@@ -91,6 +93,13 @@ class _Handler(BaseHTTPRequestHandler):
         path = self._path()
         if path == self.server.metrics_path:
             return self.server.metrics.page().encode(), "text/plain; version=0.0.4"
+        if path in pages.FILES:
+            return pages.file(path)
+        if path == "/page/models":
+            return _plain(self.server.page.models())
+        if path == "/page/photo":
+            query = dict(parse_qsl(urlsplit(self.path).query))
+            return self.server.page.photo(query.get("model", ""), query.get("id", ""))
         found = self._route(_TELL, path)
         if not found["name"]:
             raise invalid("Missing model name in request.")
@@ -101,6 +110,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _post(self) -> tuple[bytes, str]:
         body = self._body()  # read first: what is left unread would be taken for the next request
+        if self._path() == "/page/ask":
+            return _plain(self.server.page.ask(json_tensors.parse(body), Call(self.server.limits.seconds)))
         found = self._route(_ASK, self._path())
         method, spec = found["method"].lower(), _spec(found)
         self._asked = (spec.name, method.capitalize())
@@ -131,8 +142,10 @@ class _Handler(BaseHTTPRequestHandler):
         return self.path.split("?", 1)[0]
 
     def _check_token(self) -> None:
+        if not self.server.token or (self.command == "GET" and self._path() in pages.FILES):
+            return  # the page itself tells nothing, and a browser that opens it cannot show a token
         given = self.headers.get("Authorization", "").encode("latin-1", "replace")
-        if self.server.token and not hmac.compare_digest(given, f"Bearer {self.server.token}".encode()):
+        if not hmac.compare_digest(given, f"Bearer {self.server.token}".encode()):
             self.close_connection = True  # its body is not read
             raise RequestError(Code.UNAUTHENTICATED, "a bearer token is needed, as header Authorization")
 
@@ -156,6 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Content-Security-Policy", pages.POLICY)
         if status == 401:
             self.send_header("WWW-Authenticate", "Bearer")
         if self.server.stopping or self.close_connection:
@@ -192,6 +206,10 @@ def _metadata(calls: Calls, spec: Any) -> bytes:
         for one in (answer.model_spec, signatures)
     ]
     return _pretty({"model_spec": plain[0], "metadata": {"signature_def": plain[1]}})
+
+
+def _plain(value: Any) -> tuple[bytes, str]:
+    return json.dumps(value, ensure_ascii=False).encode(), "application/json"
 
 
 def _pretty(value: Any) -> bytes:

@@ -42,7 +42,7 @@ class Servable:
         self.manifest: Manifest = verify(folder)
         self.taxonomy = Taxonomy.from_json(json.dumps(self.manifest.taxonomy))
         self._attributes = {name.encode() for name in self.taxonomy.names}
-        items = Items(folder / ITEMS, self.taxonomy)
+        self._items = items = Items(folder / ITEMS, self.taxonomy)
         indexes = {name: open_index(folder / INDEX / name) for name in self.taxonomy.names}
         if len(items) != (size := indexes[self.taxonomy.names[0]].info.size):
             raise ReleaseError(f"{folder}: {len(items)} items for indexes of {size}; build both and push again")
@@ -71,6 +71,12 @@ class Servable:
     def waiting(self) -> int:
         """Rows that wait for the model."""
         return self._batcher.waiting()
+
+    def location(self, item: bytes) -> str:
+        """Where the photo of an item lies, as its catalogue named it. Raises: RequestError for an unknown id."""
+        if (row := self._items.row(item)) is None:
+            raise invalid(f'unknown id "{item.decode(errors="replace")[:100]}"')
+        return str(self._items.images[row].decode())
 
     def _warm(self, records: Path, largest: int) -> None:
         """Replays the warm-up file, and with its photos every signature and index, alone and in the largest batch: the

@@ -28,6 +28,7 @@ from serving.grpc_api import ModelService, Pool, PredictionService, TokenCheck
 from serving.http_server import Limits
 from serving.manager import Manager
 from serving.metrics import Metrics
+from serving.page import Page
 from serving.policy import ModelConfig, configs_of
 from serving.protos import model_service_pb2_grpc, prediction_service_pb2_grpc
 from serving.release import versions
@@ -100,7 +101,14 @@ class Server:
         given = self._given
         where = (given.host, given.rest_port or 0)
         rest = RestServer(
-            where, calls, self.metrics, given.metrics_path, given.token, context, Limits(seconds=given.rest_seconds)
+            where,
+            calls,
+            self.metrics,
+            given.metrics_path,
+            Page(self.manager),
+            given.token,
+            context,
+            Limits(seconds=given.rest_seconds),
         )
         rest.start()
         return rest
@@ -189,7 +197,8 @@ def serve(arguments: argparse.Namespace) -> int:
     for config in given.models.values():
         _hint(config.base_path)
     if server.rest:
-        print(f"REST: http{'s' if given.tls else ''}://{server.rest.address}/v1/models", flush=True)
+        scheme = "https" if given.tls else "http"
+        print(f"page: {scheme}://{server.rest.address}/ REST: {scheme}://{server.rest.address}/v1/models", flush=True)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.stop())
     server.run(arguments.model_config_file, arguments.model_config_file_poll_wait_seconds)

@@ -99,10 +99,10 @@ def save_model(drawn: Drawn, folder: Path) -> None:
     tf.saved_model.save(module, str(folder), {**functions, "serving_default": module.embed})
 
 
-def save_items(drawn: Drawn, path: Path) -> None:
+def save_items(drawn: Drawn, path: Path, photos: str = "photos") -> None:
     columns = {
         "id": pa.array([drawn.id(i) for i in range(ITEMS)]),
-        "image": pa.array([f"photos/{i}.png" for i in range(ITEMS)]),
+        "image": pa.array([f"{photos}/{i}.png" for i in range(ITEMS)]),
         **{f"label/{name}": pa.array(rows, pa.list_(pa.int32())) for name, rows in drawn.labels.items()},
     }
     pq.write_table(pa.table(columns), path)

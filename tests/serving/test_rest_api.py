@@ -16,6 +16,7 @@ from serving.calls import Calls
 from serving.http_server import Limits
 from serving.manager import Manager
 from serving.metrics import Metrics
+from serving.page import Page
 from serving.policy import ModelConfig
 from serving.rest_api import RestServer
 from serving.servable import Servable
@@ -39,7 +40,7 @@ def rest(manager: Manager) -> Iterator[Callable[..., RestServer]]:
 
     def make(calls: Calls | None = None, **options: Any) -> RestServer:
         metrics = Metrics(manager.ready, {})
-        made.append(RestServer(("127.0.0.1", 0), calls or Calls(manager), metrics, "/metrics", **options))
+        made.append(RestServer(("127.0.0.1", 0), calls or Calls(manager), metrics, "/metrics", Page(manager), **options))
         made[-1].start()
         return made[-1]
 
@@ -96,7 +97,7 @@ def test_metrics_count_what_was_asked_and_not_what_was_made_up(rest: Any) -> Non
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/etc/passwd", "/v2/models/m3net", "/../../etc/passwd", "/metrics/../x", "//evil/", "/metricsx"]
+    "path", ["/x", "/etc/passwd", "/v2/models/m3net", "/../../etc/passwd", "/metrics/../x", "//evil/", "/metricsx"]
 )
 def test_paths_outside_are_nothing(rest: Any, path: str) -> None:
     assert ask(rest(), "GET", path)[0] == 404
@@ -164,7 +165,7 @@ class Slow(Calls):
 
     def predict(self, request: Any, call: Call) -> Any:
         time.sleep(0.2)
-        if call.expired():
+        if call.remaining() == 0.0:
             raise RequestError(Code.DEADLINE_EXCEEDED, "Deadline Exceeded")
         return super().predict(request, call)
 
@@ -204,4 +205,4 @@ def test_a_defect_is_500_and_tells_nothing(rest: Any, manager: Manager, capfd: p
 
 def test_a_port_in_use(rest: Any, manager: Manager) -> None:
     with pytest.raises(OSError, match="Address already in use"):
-        RestServer(rest().server_address[:2], Calls(manager), Metrics(manager.ready, {}), "")
+        RestServer(rest().server_address[:2], Calls(manager), Metrics(manager.ready, {}), "", Page(manager))

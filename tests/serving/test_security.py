@@ -51,7 +51,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, compose_into: Any) -> Iter
     running = drawn.Running(folder / "releases", *flags)
     try:
         address = running.said(r"^serving m3net version 1 on (\S+)$").group(1)
-        running.said(rf"^REST: https://127.0.0.1:{port}/v1/models$")
+        running.said(rf"REST: https://127.0.0.1:{port}/v1/models$")
         yield Guarded(address, f"127.0.0.1:{port}", authority.certificate, authority.issue("me"), Authority("x").issue("x"))
     finally:
         running.end()
