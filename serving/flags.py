@@ -24,6 +24,8 @@ def add_flags(parser: argparse.ArgumentParser, rest_api_port: int) -> None:
     _both(parser, "--batching-parameters-file", type=Path, metavar="FILE", help=text)
     _both(parser, "--ssl-config-file", type=Path, metavar="FILE", help="text proto SSLConfig, for gRPC and REST")
     _both(parser, "--monitoring-config-file", type=Path, metavar="FILE", help="text proto MonitoringConfig")
+    text = "a TensorFlow Serving over the same folder that runs the network; this server searches"
+    parser.add_argument("--embedder", default="", metavar="HOST:PORT", help=text)
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="clients must send this bearer token")
 
 

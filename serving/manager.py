@@ -17,9 +17,11 @@ from serving.call import Code, RequestError, invalid
 from serving.policy import ModelConfig, RequestLogging, configs_of
 from serving.protos import get_model_status_pb2
 from serving.release import versions
+from serving.remote import NotYetError
 from serving.servable import Servable
 
 Status = get_model_status_pb2.ModelVersionStatus
+WAIT_SECONDS = 5.0  # for an embedder that does not serve a version yet
 RETRIES, RETRY_SECONDS = 5, 60.0  # TF Serving's max_num_load_retries and load_retry_interval_micros
 
 
@@ -191,6 +193,13 @@ class Manager:
             model.versions[number] = version
         try:
             servable = self._load(name, model.config.base_path / str(number))
+        except NotYetError as error:
+            with self._lock:
+                told, version.state, version.error = version.error, Status.START, str(error)
+                version.retry_at = time.monotonic() + WAIT_SECONDS
+            if told != version.error:
+                print(f"version {number} waits: {error}", file=sys.stderr, flush=True)
+            return
         except Exception as error:  # whatever is wrong with it, the former release goes on answering
             reason = " ".join(str(error).split()) or repr(error)
             with self._lock:
@@ -214,7 +223,7 @@ class Manager:
 
 
 def _given_up(version: _Version | None) -> bool:
-    """Whether it failed to load and is not to be tried now."""
-    if version is None or not version.failures:
+    """Whether it could not be loaded and is not to be tried now."""
+    if version is None or version.state == Status.AVAILABLE:
         return False
     return version.failures > RETRIES or time.monotonic() < version.retry_at

@@ -1,11 +1,9 @@
 """One release, loaded: the SavedModel and its indexes as one thing that answers, or fails before it ever answers."""
 
 import json
-import os
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,17 +17,42 @@ from serving.photos import MOST_PIXELS, pixels
 from serving.protos import prediction_log_pb2, saved_model_pb2
 from serving.release import INDEX, ITEMS, WARM_UP, Manifest, ReleaseError, verify
 from serving.retrieval import SEARCH
-from serving.signatures import DEFAULT, check_array, check_names, check_outputs, check_rows, find_signature
+from serving.signatures import (
+    DEFAULT,
+    check_array,
+    check_names,
+    check_outputs,
+    check_rows,
+    find_signature,
+    has_batch_axis,
+    kind_of,
+)
 from serving.tensors import from_proto
+from serving.warm_up import read_records
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-import tensorflow as tf
+
+class Model(Protocol):
+    """Whoever computes: a `LocalModel`, or a `RemoteModel`."""
+
+    def run(self, signature: str, inputs: Arrays) -> Arrays:
+        """All outputs of a signature, inputs as it defines them. Raises: RequestError."""
+
+    def close(self) -> None:
+        """Lets go of what it holds."""
+
+
+def local_model(folder: Path, definitions: dict[str, Any], version: int) -> Model:  # noqa: ARG001
+    """The SavedModel of `folder` in this process."""
+    from serving.model import LocalModel  # here, for beside a remote embedder no TensorFlow need be loaded
+
+    return LocalModel(folder)
 
 
 class Servable:
     """A verified release in memory, warmed. Raises: ReleaseError where `folder` is not a whole release.
 
-    `definitions` holds every signature as GetModelMetadata tells of it. `observe`: see `Batcher`.
+    `definitions` holds every signature as GetModelMetadata tells of it. `model_of` makes the model of a folder, of the
+    signatures in it, of this version. `observe`: see `Batcher`.
     """
 
     def __init__(
@@ -37,6 +60,7 @@ class Servable:
         folder: Path,
         batching: Batching | None = None,
         observe: Callable[[str, int, float], None] = lambda *_: None,
+        model_of: Callable[[Path, dict[str, Any], int], Model] = local_model,
     ) -> None:
         batching = batching or Batching()
         self.manifest: Manifest = verify(folder)
@@ -47,17 +71,14 @@ class Servable:
         if len(items) != (size := indexes[self.taxonomy.names[0]].info.size):
             raise ReleaseError(f"{folder}: {len(items)} items for indexes of {size}; build both and push again")
         self._retrieval = retrieval.Retrieval(self.taxonomy, items, indexes)
-        # Held, for the signatures alone do not keep the model's variables alive.
-        self._model = tf.saved_model.load(str(folder))
-        self._signatures: dict[str, Any] = dict(self._model.signatures)
+        self._signatures = _definitions(folder)
         if missing := {DEFAULT, "embed"} - set(self._signatures):
             raise ReleaseError(f"{folder}: the model has no signature {sorted(missing)[0]}; export it and push again")
-        self.definitions: dict[str, Any] = {
-            **_definitions(folder),
-            **{name: retrieval.definition(name) for name in retrieval.ASKED},
-        }
-        self._batched = {name for name, function in self._signatures.items() if _has_batch_axis(function)}
-        self._batcher = Batcher(self._execute, batching, observe)
+        searches = {name: retrieval.definition(name) for name in retrieval.ASKED}
+        self.definitions: dict[str, Any] = {**self._signatures, **searches}
+        self._batched = {name for name, defined in self._signatures.items() if has_batch_axis(defined)}
+        self._model = model_of(folder, self._signatures, self.manifest.version)
+        self._batcher = Batcher(self._model.run, batching, observe)
         try:
             self._warm(folder / WARM_UP, batching.max_batch_size)
         except BaseException:
@@ -67,6 +88,7 @@ class Servable:
     def close(self) -> None:
         """Answers what is under way, then ends; nobody may ask any more."""
         self._batcher.close()
+        self._model.close()
 
     def waiting(self) -> int:
         """Rows that wait for the model."""
@@ -81,15 +103,15 @@ class Servable:
     def _warm(self, records: Path, largest: int) -> None:
         """Replays the warm-up file, and with its photos every signature and index, alone and in the largest batch: the
         first request pays for none of it."""
-        for record in tf.data.TFRecordDataset(str(records)):
-            request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
+        for record in read_records(records.read_bytes()):
+            request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
             inputs = {name: from_proto(proto) for name, proto in request.inputs.items()}
             self.predict(request.model_spec.signature_name, inputs)
             self.predict(SEARCH, {**inputs, "k": np.array(10, np.int32)})
-        for name, function in self._signatures.items():
-            if name != DEFAULT and (needed := set(function.structured_input_signature[1])) <= set(inputs):
+        for name, defined in self._signatures.items():
+            if defined.method_name and name != DEFAULT and set(defined.inputs) <= set(inputs):
                 for rows in (1, largest) if name in self._batched else (1,):
-                    self.predict(name, {key: np.repeat(inputs[key], rows) for key in needed})
+                    self.predict(name, {key: np.repeat(inputs[key], rows) for key in defined.inputs})
 
     def predict(self, signature: str, inputs: Arrays, output_filter: Sequence[str] = (), call: Call | None = None) -> Arrays:
         """Answers one request.
@@ -103,9 +125,9 @@ class Servable:
         Raises: RequestError.
         """
         signature, call = signature or DEFAULT, call or Call()
-        find_signature(self.definitions, signature)
+        defined = find_signature(self.definitions, signature)
         if signature not in retrieval.ASKED:
-            usual = tuple(sorted(self._signatures[signature].structured_outputs))
+            usual = tuple(sorted(defined.outputs))
             check_outputs(output_filter, usual)
             outputs = self._run(signature, inputs, call)
             return {name: outputs[name] for name in tuple(output_filter) or usual}
@@ -128,13 +150,13 @@ class Servable:
 
     def _run(self, signature: str, inputs: Arrays, call: Call) -> Arrays:
         """Asks the SavedModel, once what is asked makes sense."""
-        expected = self._signatures[signature].structured_input_signature[1]
+        expected = self._signatures[signature].inputs
         check_names(set(inputs), set(expected))
-        for name, spec in expected.items():
-            check_array(name, inputs[name], np.dtype(spec.dtype.as_numpy_dtype), tuple(spec.shape))
+        for name, info in expected.items():
+            check_array(name, inputs[name], *kind_of(info))
         check_rows(inputs)
         self._check_content(inputs)
-        return self._batcher.ask(signature, inputs, call) if signature in self._batched else self._execute(signature, inputs)
+        return self._batcher.ask(signature, inputs, call) if signature in self._batched else self._model.run(signature, inputs)
 
     def _check_content(self, inputs: Arrays) -> None:
         for photo in inputs["image"].tolist() if "image" in inputs else ():
@@ -145,28 +167,7 @@ class Servable:
             given = unknown[0].decode(errors="replace")
             raise invalid(f'unknown attribute "{given}"; there are: {", ".join(self.taxonomy.names)}')
 
-    def _execute(self, signature: str, inputs: Arrays) -> Arrays:
-        function = self._signatures[signature]
-        expected = function.structured_input_signature[1]
-        try:
-            found = function(**{n: tf.constant(inputs[n], s.dtype, inputs[n].shape) for n, s in expected.items()})
-        except tf.errors.InvalidArgumentError as error:
-            raise invalid(_reason(error.message)) from None
-        return {name: value.numpy() for name, value in found.items()}
-
 
 def _definitions(folder: Path) -> dict[str, Any]:
     saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
     return dict(saved.meta_graphs[0].signature_def)
-
-
-def _has_batch_axis(function: Any) -> bool:
-    """Whether requests can be run side by side: every input and output has a first axis of any length."""
-    specs = (*function.structured_input_signature[1].values(), *function.structured_outputs.values())
-    return all(spec.shape.rank and spec.shape[0] is None for spec in specs)
-
-
-def _reason(message: str) -> str:
-    """What TensorFlow complains of, without the traces before it and the nodes after it: a line of 300 characters."""
-    complaint = re.split(r"\s*\[\[\{\{node|\s*\[Op:", message, maxsplit=1)[0].strip().splitlines()
-    return re.sub(r"\{\{function_node [^}]*\}\}\s*", "", complaint[-1] if complaint else message)[:300]

@@ -32,9 +32,10 @@ from serving.page import Page
 from serving.policy import ModelConfig, configs_of
 from serving.protos import model_service_pb2_grpc, prediction_service_pb2_grpc
 from serving.release import versions
+from serving.remote import RemoteModel
 from serving.request_log import RequestLogs
 from serving.rest_api import RestServer
-from serving.servable import Servable
+from serving.servable import Model, Servable
 from serving.tls import grpc_credentials, rest_context
 
 _POLL_SECONDS = 1.0
@@ -47,7 +48,10 @@ _MOST_BYTES = Limits().most_bytes  # of a request: a batch of photos is soon mor
 
 @dataclass(frozen=True)
 class Settings:
-    """What a server is started with. `rest_port` None = no REST; a port of 0 takes a free one."""
+    """What a server is started with. `rest_port` None = no REST; a port of 0 takes a free one.
+
+    `embedder`: host:port of a TF Serving over the same folders that computes instead; "" = this process does.
+    """
 
     models: Mapping[str, ModelConfig]
     port: int = 0
@@ -58,6 +62,7 @@ class Settings:
     token: str = ""
     metrics_path: str = settings.METRICS_PATH
     rest_seconds: float = 30.0
+    embedder: str = ""
 
 
 class Server:
@@ -147,7 +152,14 @@ class Server:
             return before
 
     def _load(self, name: str, folder: Path) -> Servable:
-        return Servable(folder, self._given.batching, partial(self.metrics.batch, name))
+        given, observe = self._given, partial(self.metrics.batch, name)
+        if not given.embedder:
+            return Servable(folder, given.batching, observe)
+
+        def remote(_: Path, definitions: dict[str, Any], version: int) -> Model:
+            return RemoteModel(given.embedder, name, version, definitions)
+
+        return Servable(folder, given.batching, observe, remote)
 
     def _say(self, name: str, version: int) -> None:
         self._tell_health()
@@ -229,6 +241,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         token,
         read.read_metrics_path(page) if page else settings.METRICS_PATH,
         arguments.rest_api_timeout_in_ms / 1000,
+        arguments.embedder,
     )
 
 

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 
 from serving.call import Code, RequestError, invalid
+from serving.release import ReleaseError
+from serving.tensors import DTYPES
 
 DEFAULT = "serving_default"
 MOST_ROWS = 1024  # of one request
@@ -69,6 +71,21 @@ def check_outputs(output_filter: Sequence[str], known: Sequence[str]) -> None:
             )
         if name in output_filter[:place]:
             raise invalid(f"duplicate output tensor alias: {name}")
+
+
+def kind_of(info: Any) -> tuple[np.dtype[Any], tuple[int | None, ...]]:
+    """The dtype and shape that a TensorInfo asks for, as `check_array` takes them. Raises: ReleaseError for others."""
+    if info.dtype not in DTYPES:
+        raise ReleaseError(f"{info.name}: tensors of type {info.dtype} cannot be served; export the model without them")
+    return np.dtype(DTYPES[info.dtype]), tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim)
+
+
+def has_batch_axis(defined: Any) -> bool:
+    """Whether requests can be run side by side: every input and output has a first axis of any length."""
+    infos = [*defined.inputs.values(), *defined.outputs.values()]
+    return bool(defined.inputs) and all(
+        not info.tensor_shape.unknown_rank and info.tensor_shape.dim and info.tensor_shape.dim[0].size < 0 for info in infos
+    )
 
 
 def check_classification(definitions: Definitions, name: str) -> None:

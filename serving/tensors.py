@@ -15,6 +15,8 @@ _TYPES: dict[str, tuple[int, str]] = {
     "int64": (types_pb2.DT_INT64, "int64_val"),
 }
 _NAMES = {number: name for name, (number, _) in _TYPES.items()}
+# the protocol's number to the array's type; strings are objects
+DTYPES: dict[int, str] = {**_NAMES, types_pb2.DT_STRING: "object"}
 _MOST_REPEATS = 1 << 16  # elements
 
 

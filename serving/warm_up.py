@@ -1,7 +1,7 @@
 """The warm-up file that TF Serving replays before a version answers: a TFRecord of PredictionLog, without TensorFlow."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -34,6 +34,20 @@ def warm_up_records(image: bytes, attributes: Sequence[str], model_name: str = "
         request.inputs["attribute"].CopyFrom(to_proto(np.array([attribute.encode()], object)))
         records.append(_framed(log.SerializeToString(deterministic=True)))
     return b"".join(records)
+
+
+def read_records(content: bytes) -> Iterator[bytes]:
+    """The records of a TFRecord file. Checksums are not looked at: a release's files are held against its manifest.
+
+    Raises: ValueError where it ends within a record.
+    """
+    place = 0
+    while place < len(content):
+        end = place + 12 + int.from_bytes(content[place : place + 8], "little")
+        if end + 4 > len(content):
+            raise ValueError("the warm-up file ends within a record; remove this version and push again")
+        yield content[place + 12 : end]
+        place = end + 4
 
 
 def _framed(record: bytes) -> bytes:

@@ -15,6 +15,7 @@ import pytest
 
 from serving import release
 from serving.release import EXTRA, INDEX, MANIFEST, ReleaseError, push, verify, versions
+from serving.warm_up import read_records
 
 ROOT = Path(__file__).parents[2]
 Compose = Callable[[Path, int], release.Manifest]
@@ -56,6 +57,10 @@ def test_warm_up_is_what_tensorflow_serving_reads(releases: Path) -> None:
     assert [r.model_spec.signature_name for r in requests] == ["embed", "embed"]
     assert [tf.make_ndarray(r.inputs["attribute"]).tolist() for r in requests] == [[b"neckline"], [b"pocket"]]
     assert all(tf.make_ndarray(r.inputs["image"])[0].startswith(b"\x89PNG") for r in requests)
+    content = (releases / "1" / EXTRA / "tf_serving_warmup_requests").read_bytes()
+    assert list(read_records(content)) == [record.numpy() for record in records]  # and what our own server reads
+    with pytest.raises(ValueError, match="ends within a record"):
+        list(read_records(content[:-1]))
 
 
 def _rehash(folder: Path) -> None:

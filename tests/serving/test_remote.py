@@ -1,0 +1,123 @@
+"""The retrieval tier: another server runs the network. The embedder here is the embedded server, asked as the real one."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serving import manager as managing
+from serving import release
+from serving.client import Client, ClientError
+from serving.manager import Status
+from serving.policy import ModelConfig, Policy
+from serving.server import Server, Settings
+from tests.serving.drawn import Drawn
+
+Serve = Callable[..., Server]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Servers in this process; each runs until the test ends."""
+    made: list[tuple[Server, threading.Thread]] = []
+
+    def start(releases: Path, **settings: Any) -> Server:
+        policy = Policy(settings.pop("latest", 2))
+        server = Server(Settings({"m3net": ModelConfig(releases, policy)}, **settings))
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        made.append((server, thread))
+        return server
+
+    yield start
+    for server, thread in reversed(made):
+        server.stop()
+        thread.join(30)
+
+
+def until(condition: Callable[[], Any]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def releases(tmp_path: Path, compose_into: Callable[..., release.Manifest]) -> Path:
+    release.push(tmp_path, compose_into)
+    return tmp_path
+
+
+def test_answers_are_those_of_one_process(releases: Path, serve: Serve, photo: Any) -> None:
+    embedder = serve(releases)
+    until(lambda: embedder.manager.ready()["m3net"])
+    tier = serve(releases, embedder=embedder.address)
+    until(lambda: tier.manager.ready()["m3net"])
+    with Client(tier.address) as client, Client(embedder.address) as whole:
+        for number in range(40, 44):
+            assert client.search(photo(number), "pocket", 6) == whole.search(photo(number), "pocket", 6)
+        expected = [i for i, _, _ in Drawn(1).neighbours(40, "neckline", 5)]
+        assert [one.id for one in client.search(photo(40), "neckline", 5)] == expected
+        assert client.classify(photo(1)).keys() == whole.classify(photo(1)).keys()
+        assert client.explain(photo(1), "pocket").tolist() == whole.explain(photo(1), "pocket").tolist()
+        with pytest.raises(ClientError) as here:
+            client.search(b"no photo", "pocket")
+        with pytest.raises(ClientError) as there:
+            whole.search(b"no photo", "pocket")
+        assert str(here.value).split(" ", 1)[1] == str(there.value).split(" ", 1)[1]
+        embedder.stop()
+        until(lambda: not whole.ready())
+        with pytest.raises(ClientError) as caught:
+            client.search(photo(40), "neckline")
+        assert caught.value.code is not None
+        assert caught.value.code.name == "UNAVAILABLE"
+
+
+def test_a_version_is_waited_for_and_then_taken(
+    releases: Path, serve: Serve, photo: Any, compose_into: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(managing, "WAIT_SECONDS", 0.2)
+    (mirror := tmp_path / "mirror").mkdir()
+    (releases / "1").rename(mirror / "1")
+    release.push(mirror, compose_into)  # the tier sees versions 1 and 2, the embedder only what is moved to it
+    embedder = serve(releases)
+    tier = serve(mirror, embedder=embedder.address, latest=1)
+    until(lambda: {v: s for v, s, _ in states(tier)}.get(2) == Status.START)
+    assert not tier.manager.ready()["m3net"]
+    subprocess.run(["cp", "-r", mirror / "1", releases / ".aside"], check=True)
+    (releases / ".aside").rename(releases / "1")
+    with Client(tier.address) as client:
+        until(client.ready)
+        assert client.search(photo(40), "pocket", 1)[0].id.startswith("v1-")
+        assert client.versions()[1] == "AVAILABLE"
+        subprocess.run(["cp", "-r", mirror / "2", releases / ".aside"], check=True)
+        (releases / ".aside").rename(releases / "2")
+        until(lambda: client.versions()[2] == "AVAILABLE")
+        expected = [i for i, _, _ in Drawn(2).neighbours(40, "pocket", 4)]
+        assert [one.id for one in client.search(photo(40), "pocket", 4)] == expected
+
+
+def states(server: Server) -> list[tuple[int, int, str]]:
+    from serving.protos import model_pb2
+
+    try:
+        return server.manager.states(model_pb2.ModelSpec(name="m3net"))
+    except Exception:
+        return []
+
+
+WITHOUT = """
+import sys
+from serving import server
+heavy = {"tensorflow", "keras", "tfx"} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+def test_a_server_that_only_searches_needs_no_tensorflow() -> None:
+    subprocess.run([sys.executable, "-c", WITHOUT], cwd=Path(__file__).parents[2], check=True, timeout=60)
