@@ -83,7 +83,7 @@ class Server:
         self.metrics = Metrics(self.manager.ready, gauges)
         self._logs = RequestLogs()
         calls = Calls(self.manager, lambda name, *pair: self._logs.add(self.manager.logging(name), *pair))
-        self._stopping = threading.Event()
+        self._stopping, self._ended = threading.Event(), threading.Event()
         self._health = health.HealthServicer()
         self._tell_health()
         self._pool = Pool(_threads(given.batching))
@@ -127,19 +127,27 @@ class Server:
             self._stopping.wait(_POLL_SECONDS)
             if config_file and config_seconds and time.monotonic() >= read_at + config_seconds:
                 read_at, text = time.monotonic(), self._reread(config_file, text)
-        self._set_health("", False)
-        self._grpc.stop(_GRACE_SECONDS)  # refuses what is new from here on
-        self._pool.wait_idle(_GRACE_SECONDS)
-        if self.rest:
-            self.rest.stop(_GRACE_SECONDS)
-        # A second, shorter grace for the last answers to leave: by itself gRPC waits for connections that only linger.
-        self._grpc.stop(_LAST_SECONDS).wait()
+        self._ended.wait()
         self.manager.close()
         self._logs.close()
 
     def stop(self) -> None:
         """Ends `run`; may be called from a signal handler."""
-        self._stopping.set()
+        if not self._stopping.is_set():
+            self._stopping.set()
+            # At once and on a thread of its own, for `run` may be loading a large release just then.
+            threading.Thread(target=self._end).start()
+
+    def _end(self) -> None:
+        """Refuses what is new, and returns once what is under way is answered."""
+        self._tell_health()
+        self._grpc.stop(_GRACE_SECONDS)
+        self._pool.wait_idle(_GRACE_SECONDS)
+        if self.rest:
+            self.rest.stop(_GRACE_SECONDS)
+        # A second, shorter grace for the last answers to leave: by itself gRPC waits for connections that only linger.
+        self._grpc.stop(_LAST_SECONDS).wait()
+        self._ended.set()
 
     def _reread(self, config_file: Path, before: bytes) -> bytes:
         try:
@@ -166,16 +174,12 @@ class Server:
         print(f"serving {name} version {version} on {self.address}", flush=True)
 
     def _tell_health(self) -> None:
-        ready = self.manager.ready()
-        for name, one in ready.items():
-            self._set_health(name, one)
-        self._set_health("", bool(ready) and all(ready.values()))
-
-    def _set_health(self, service: str, ready: bool) -> None:
-        if ready and self._stopping.is_set():
-            return
+        """Ready is what answers; nothing is from the first moment of the end."""
+        ready = {name: one and not self._stopping.is_set() for name, one in self.manager.ready().items()}
+        ready[""] = bool(ready) and all(ready.values())
         state = health_pb2.HealthCheckResponse
-        self._health.set(service, state.SERVING if ready else state.NOT_SERVING)
+        for service, one in ready.items():
+            self._health.set(service, state.SERVING if one else state.NOT_SERVING)
 
 
 def _threads(batching: Batching) -> int:

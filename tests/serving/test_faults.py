@@ -239,6 +239,35 @@ def test_a_client_that_leaves_is_not_computed_for(releases: Path, photo: Any) ->
     running.join(30)
 
 
+def test_the_end_does_not_wait_for_a_release_that_loads(
+    releases: Path, compose_into: Callable[..., release.Manifest], photo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Server(Settings({"m3net": ModelConfig(releases)}))
+    running = threading.Thread(target=server.run)
+    running.start()
+    while not server.manager.ready()["m3net"]:
+        time.sleep(0.01)
+    loading, go, load = threading.Event(), threading.Event(), server.manager._load
+
+    def slowly(name: str, folder: Path) -> Any:
+        loading.set()
+        go.wait(60)
+        return load(name, folder)
+
+    monkeypatch.setattr(server.manager, "_load", slowly)
+    release.push(releases, lambda into, number: compose_into(into, number, like=1))
+    assert loading.wait(30)
+    with Client(server.address, timeout=2) as client:
+        assert client.embed([photo(1)], ["pocket"]).shape == (1, 8)
+        server.stop()
+        wait_until(lambda: server._ended.is_set())
+        assert running.is_alive()  # the load is not over
+        assert not client.ready()
+    go.set()
+    running.join(30)
+    assert not running.is_alive()
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + 30
     while not condition():
