@@ -1,6 +1,6 @@
 """The calls of TF Serving's two services, message in, message out; gRPC and REST both ask here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from serving.call import Call, Code, RequestError, invalid
@@ -40,15 +40,15 @@ class Calls:
         self._log(request.model_spec.name, request, response)
         return response
 
-    def inputs(self, spec: Any, signature: str) -> Mapping[str, Any]:
-        """The TensorInfo of each input of a signature. Source: HttpRestApiHandler::GetInfoMap."""
+    def definition(self, spec: Any, signature: str) -> Any:
+        """The SignatureDef of a signature with inputs. Source: HttpRestApiHandler::GetInfoMap."""
         with self._manager.use(spec) as servable:
             name = signature or DEFAULT
             if name not in servable.definitions:
                 raise invalid(f'Serving signature name: "{name}" not found in signature def')
             if not servable.definitions[name].inputs:
                 raise invalid(f"Failed to get input map for signature: {signature or 'DEFAULT'}")
-            return dict(servable.definitions[name].inputs)
+            return servable.definitions[name]
 
     def metadata(self, request: Any, call: Call) -> Any:
         """The signatures. Source: servables/tensorflow/get_model_metadata_impl.cc."""

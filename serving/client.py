@@ -92,7 +92,7 @@ class Client:
         return self.search_many([image], [attribute], k)[0]
 
     def search_by_id(self, item: str, attribute: str, k: int = 10) -> list[Neighbour]:
-        """The k items most like the item `item`, which is among them."""
+        """The k items most like the item `item`, without itself."""
         return self._asked.neighbours(self._call(self._predict, self._asked.search_by("id", item, attribute, k)))[0]
 
     def search_by_class(self, name: str, attribute: str, k: int = 10) -> list[Neighbour]:

@@ -38,15 +38,17 @@ def parse(body: bytes) -> dict[str, Any]:
     return document
 
 
-def to_request(document: dict[str, Any], infos_of: Callable[[str], Infos]) -> tuple[Any, bool]:
+def to_request(document: dict[str, Any], definition_of: Callable[[str], Any]) -> tuple[Any, bool]:
     """The PredictRequest without its model, and whether it came in row form.
 
-    `infos_of` gives a signature's inputs and raises RequestError where there is none. Raises: RequestError.
+    `definition_of` gives a SignatureDef and raises RequestError where there is none. An input with a default may be left
+    out of columns. Raises: RequestError.
     """
     name = document.get("signature_name", "")
     if not isinstance(name, str):
         raise _wrong(document, "not formatted correctly. 'signature_name' key must be a string value.")
-    infos = infos_of(name)
+    definition = definition_of(name)
+    infos: Infos = definition.inputs
     request = predict_pb2.PredictRequest()
     request.model_spec.signature_name = name
     rows = "instances" in document
@@ -55,7 +57,7 @@ def to_request(document: dict[str, Any], infos_of: Callable[[str], Infos]) -> tu
         raise _wrong(document, words)
     if not rows and "inputs" not in document:
         raise invalid("Missing 'inputs' or 'instances' key")
-    values = _of_rows(document, infos) if rows else _of_columns(document["inputs"], infos)
+    values = _of_rows(document, infos) if rows else _of_columns(document["inputs"], infos, set(definition.defaults))
     for key, value in values.items():
         request.inputs[key].CopyFrom(to_proto(_array(value, infos[key].dtype)))
     return request, rows
@@ -101,12 +103,12 @@ def _of_rows(document: dict[str, Any], infos: Infos) -> dict[str, list[Any]]:
     return {name: [one[name] for one in instances] for name in infos}
 
 
-def _of_columns(inputs: Any, infos: Infos) -> dict[str, Any]:
+def _of_columns(inputs: Any, infos: Infos, optional: set[str]) -> dict[str, Any]:
     if _is_object(inputs):
         for name in infos:
-            if name not in inputs:
+            if name not in inputs and name not in optional:
                 raise invalid(f"Missing named input: {name} in 'inputs' object.")
-        return {name: inputs[name] for name in infos}
+        return {name: inputs[name] for name in infos if name in inputs}
     if len(infos) > 1:
         needed = "expecting an object as multiple input tensors required as per tensorinfo_map"
         raise invalid(f"inputs is a plain value/list, but {needed}")

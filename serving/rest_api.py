@@ -124,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _predict(self, spec: Any, body: bytes) -> bytes:
         calls, call = self.server.calls, Call(self.server.limits.seconds)
-        request, rows = json_tensors.to_request(json_tensors.parse(body), lambda name: calls.inputs(spec, name))
+        request, rows = json_tensors.to_request(json_tensors.parse(body), lambda name: calls.definition(spec, name))
         signature = request.model_spec.signature_name
         request.model_spec.CopyFrom(spec)
         request.model_spec.signature_name = signature

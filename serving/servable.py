@@ -11,15 +11,15 @@ from models.taxonomy import Taxonomy
 from serving import retrieval
 from serving.batcher import Arrays, Batcher, Batching
 from serving.call import Call, invalid
-from serving.index import open_index
 from serving.items import Items
 from serving.photos import MOST_PIXELS, pixels
 from serving.protos import prediction_log_pb2, saved_model_pb2
-from serving.release import INDEX, ITEMS, WARM_UP, Manifest, ReleaseError, verify
+from serving.release import WARM_UP, Manifest, ReleaseError, verify
 from serving.retrieval import SEARCH
 from serving.signatures import (
     DEFAULT,
     check_array,
+    check_attributes,
     check_names,
     check_outputs,
     check_rows,
@@ -65,12 +65,7 @@ class Servable:
         batching = batching or Batching()
         self.manifest: Manifest = verify(folder)
         self.taxonomy = Taxonomy.from_json(json.dumps(self.manifest.taxonomy))
-        self._attributes = {name.encode() for name in self.taxonomy.names}
-        self._items = items = Items(folder / ITEMS, self.taxonomy)
-        indexes = {name: open_index(folder / INDEX / name) for name in self.taxonomy.names}
-        if len(items) != (size := indexes[self.taxonomy.names[0]].info.size):
-            raise ReleaseError(f"{folder}: {len(items)} items for indexes of {size}; build both and push again")
-        self._retrieval = retrieval.Retrieval(self.taxonomy, items, indexes)
+        self._retrieval = retrieval.open_retrieval(folder, self.manifest, self.taxonomy)
         self._signatures = _definitions(folder)
         if missing := {DEFAULT, "embed"} - set(self._signatures):
             raise ReleaseError(f"{folder}: the model has no signature {sorted(missing)[0]}; export it and push again")
@@ -90,15 +85,21 @@ class Servable:
         self._batcher.close()
         self._model.close()
 
+    @property
+    def items(self) -> Items:
+        """What can be found now."""
+        return self._retrieval.live().items
+
     def waiting(self) -> int:
         """Rows that wait for the model."""
         return self._batcher.waiting()
 
     def location(self, item: bytes) -> str:
         """Where the photo of an item lies, as its catalogue named it. Raises: RequestError for an unknown id."""
-        if (row := self._items.row(item)) is None:
+        gallery = self._retrieval.live()
+        if (row := gallery.row(item)) is None:
             raise invalid(f'unknown id "{item.decode(errors="replace")[:100]}"')
-        return str(self._items.images[row].decode())
+        return str(gallery.items.images[row].decode())
 
     def _warm(self, records: Path, largest: int) -> None:
         """Replays the warm-up file, and with its photos every signature and index, alone and in the largest batch: the
@@ -119,9 +120,7 @@ class Servable:
         Args:
             signature: "" = serving_default. inputs: an array a name, strings as bytes in object arrays.
             output_filter: the outputs to return; none = all of the contract's. call: who waits; none = for ever.
-        Returns: an array a name. `search` gives `id` bytes (B, k) and `score` float32 (B, k), k cut to the items there
-            are; asked for by name also `class` bytes (B, k), the item's classes of the attribute joined by |, and
-            `image` bytes (B, k), its location.
+        Returns: an array a name; of the signatures that search see `Retrieval.answer`.
         Raises: RequestError.
         """
         signature, call = signature or DEFAULT, call or Call()
@@ -131,22 +130,7 @@ class Servable:
             check_outputs(output_filter, usual)
             outputs = self._run(signature, inputs, call)
             return {name: outputs[name] for name in tuple(output_filter) or usual}
-        check_outputs(output_filter, (*retrieval.OUTPUTS, *retrieval.ITEM_OUTPUTS))
-        check_names(set(inputs), set(retrieval.inputs_of(signature)))
-        k, attributes = retrieval.depth(inputs["k"]), inputs["attribute"]
-        vectors = self._vectors(signature, inputs, call)
-        return self._retrieval.search(vectors, attributes, k, tuple(output_filter) or retrieval.OUTPUTS)
-
-    def _vectors(self, signature: str, inputs: Arrays, call: Call) -> np.ndarray:
-        """What is searched for."""
-        asked, attributes = inputs[retrieval.ASKED[signature]], inputs["attribute"]
-        if signature == SEARCH:
-            return self._run("embed", {"image": asked, "attribute": attributes}, call)["vector"]
-        for name, array in ((retrieval.ASKED[signature], asked), ("attribute", attributes)):
-            check_array(name, array, np.dtype(object), (None,))
-        check_rows(inputs)
-        self._check_content({"attribute": attributes})
-        return self._retrieval.vectors(signature, asked, attributes)
+        return self._retrieval.answer(signature, inputs, output_filter, lambda asked: self._run("embed", asked, call)["vector"])
 
     def _run(self, signature: str, inputs: Arrays, call: Call) -> Arrays:
         """Asks the SavedModel, once what is asked makes sense."""
@@ -162,10 +146,8 @@ class Servable:
         for photo in inputs["image"].tolist() if "image" in inputs else ():
             if (claimed := pixels(photo)) > MOST_PIXELS:
                 raise invalid(f"a photo of {claimed:,} pixels is not decoded; at most {MOST_PIXELS:,}: send it smaller")
-        unknown = sorted(set(inputs["attribute"].tolist()) - self._attributes) if "attribute" in inputs else ()
-        if unknown:
-            given = unknown[0].decode(errors="replace")
-            raise invalid(f'unknown attribute "{given}"; there are: {", ".join(self.taxonomy.names)}')
+        if "attribute" in inputs:
+            check_attributes(inputs["attribute"], self.taxonomy.names)
 
 
 def _definitions(folder: Path) -> dict[str, Any]:

@@ -61,6 +61,12 @@ def _shape(sizes: Sequence[int | None]) -> str:
     return f"({', '.join('B' if size is None else str(size) for size in sizes)})"
 
 
+def check_attributes(given: np.ndarray, names: Sequence[str]) -> None:
+    """Attribute names as bytes (B,) are among `names`. Raises: RequestError."""
+    if unknown := sorted(set(given.tolist()) - {name.encode() for name in names}):
+        raise invalid(f'unknown attribute "{unknown[0].decode(errors="replace")}"; there are: {", ".join(names)}')
+
+
 def check_outputs(output_filter: Sequence[str], known: Sequence[str]) -> None:
     """Source: PreProcessPrediction in servables/tensorflow/predict_util.cc. Raises: RequestError."""
     for place, name in enumerate(output_filter):

@@ -10,7 +10,9 @@ import pyarrow.parquet as pq
 
 from components.retrieval_evaluator.measure import attribute_rows, read_embeddings, vectors
 from models.taxonomy import Taxonomy
-from serving.index import IndexInfo, build
+from serving.class_vectors import class_vectors, write_class_vectors
+from serving.exact import IndexInfo
+from serving.index import build
 
 INDEX = "index"
 ITEMS = "items.parquet"
@@ -31,6 +33,12 @@ def build_all(
         name: build(vectors(rows[name]), output / INDEX / name, scann_above=scann_above, recall=recall)
         for name in taxonomy.names
     }
+    # Of all splits, also of those that cannot be found: a gallery without labels knows its classes from the others.
+    labelled = attribute_rows(table)
+    for one in taxonomy.attributes:
+        of_one = labelled[one.name]
+        means = class_vectors(vectors(of_one), of_one["labels"].to_pylist(), len(one.classes))
+        write_class_vectors(means, output / INDEX / one.name)
     items = ds.dataset(examples / "items", format="parquet").to_table(columns=["id", "image"])
     first = rows[taxonomy.names[0]].select(["id"])
     items = first.join(items, keys="id", join_type="inner").sort_by("id")

@@ -16,6 +16,7 @@ from PIL import Image
 
 from models.taxonomy import Attribute, Taxonomy
 from serving import index, release
+from serving.class_vectors import class_vectors, write_class_vectors
 
 ROOT = Path(__file__).parents[2]
 ITEMS, LENGTH = 30, 8
@@ -56,8 +57,12 @@ class Drawn:
 
     def neighbours(self, seed: int, attribute: str, k: int) -> list[tuple[str, str, float]]:
         """By the definition: every item scored, sorted by score, then by row. Item i is photo i."""
-        scores = self.vectors(list(range(ITEMS)), attribute) @ self.vectors([seed], attribute)[0]
-        order = sorted(range(ITEMS), key=lambda i: (-scores[i], i))[:k]
+        return self.ranked(self.vectors([seed], attribute)[0], attribute, k)
+
+    def ranked(self, query: np.ndarray, attribute: str, k: int, but: int = -1) -> list[tuple[str, str, float]]:
+        """As `neighbours`, of a query's vector; item `but` is left out."""
+        scores = self.vectors(list(range(ITEMS)), attribute) @ query
+        order = sorted({*range(ITEMS)} - {but}, key=lambda i: (-scores[i], i))[:k]
         names = TAXONOMY[attribute].classes
         return [(self.id(i), "|".join(names[c] for c in self.labels[attribute][i]), float(scores[i])) for i in order]
 
@@ -113,7 +118,10 @@ def parts_of(version: int, folder: Path) -> Path:
     drawn = Drawn(version)
     save_model(drawn, folder / "model")
     for name in TAXONOMY.names:
-        index.build(drawn.vectors(list(range(ITEMS)), name), folder / "index" / name)
+        vectors = drawn.vectors(list(range(ITEMS)), name)
+        index.build(vectors, folder / "index" / name)
+        means = class_vectors(vectors, drawn.labels[name], len(TAXONOMY[name].classes))
+        write_class_vectors(means, folder / "index" / name)
     save_items(drawn, folder / "items.parquet")
     return folder
 

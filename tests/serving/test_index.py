@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serving import index
+from serving import exact, index
 
 
 def by_definition(vectors: np.ndarray, queries: np.ndarray, k: int) -> list[list[int]]:
@@ -23,7 +23,7 @@ def small_integers(rows: int, length: int, seed: int) -> np.ndarray:
 
 @pytest.mark.parametrize("k", [1, 3, 50, 80])
 def test_exact_orders_by_score_then_row(tmp_path: Path, k: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index, "_BLOCK", 7)  # so that ties fall on both sides of many borders
+    monkeypatch.setattr(exact, "_BLOCK", 7)  # so that ties fall on both sides of many borders
     vectors, queries = small_integers(50, 4, 0), small_integers(6, 4, 1)
     assert index.build(vectors, tmp_path / "i").recall == 1.0
     rows, scores = index.open_index(tmp_path / "i").search(queries, k)

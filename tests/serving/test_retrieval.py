@@ -1,15 +1,23 @@
-"""search_by_id and search_by_class against NumPy, over the real server; and what they refuse."""
+"""`search_by_id` and `search_by_class` of a running server, against every item scored and sorted in the test."""
 
-from collections.abc import Iterator
+import asyncio
+import json
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 
-from serving import index
+from serving import release
+from serving.aio import AsyncClient
+from serving.class_vectors import class_vectors, read_class_vectors, write_class_vectors
 from serving.client import Client, ClientError
-from tests.serving.drawn import ITEMS, TAXONOMY, Drawn
+from tests.serving.drawn import ITEMS, TAXONOMY, free_port
+
+BY_ID, BY_CLASS = "search_by_id", "search_by_class"
 
 
 @pytest.fixture(scope="module")
@@ -18,57 +26,104 @@ def client(address: str) -> Iterator[Client]:
         yield client
 
 
-def best(query: np.ndarray, attribute: str, k: int) -> list[tuple[str, float]]:
-    """By the definition."""
-    scores = Drawn(1).vectors(list(range(ITEMS)), attribute) @ query
-    order = sorted(range(ITEMS), key=lambda row: (-scores[row], row))[:k]
-    return [(f"v1-{row}", pytest.approx(float(scores[row]), rel=1e-5)) for row in order]
+def strings(*values: str) -> np.ndarray:
+    return np.array([value.encode() for value in values], object)
 
 
-@pytest.mark.parametrize("attribute", ["neckline", "pocket"])
-def test_by_id_is_the_search_for_the_items_own_photo(client: Client, photo: Any, attribute: str) -> None:
-    for item in (0, 17, 29):
-        expected = best(Drawn(1).vectors([item], attribute)[0], attribute, 7)
-        assert [(one.id, one.score) for one in client.search_by_id(f"v1-{item}", attribute, 7)] == expected
-        assert client.search(photo(item), attribute, 7)[0].id == expected[0][0]
+def triples(found: Any) -> list[tuple[str, str, float]]:
+    return [(one.id, one.classes, pytest.approx(one.score, rel=1e-5)) for one in found]
 
 
-@pytest.mark.parametrize(("attribute", "name"), [("neckline", "v_neck"), ("pocket", "flap"), ("pocket", "patch")])
-def test_by_class_is_the_search_for_the_mean_of_its_items(client: Client, attribute: str, name: str) -> None:
-    number = TAXONOMY[attribute].classes.index(name)
-    rows = [row for row, cell in enumerate(Drawn(1).labels[attribute]) if number in cell]
-    assert len(rows) > 0
-    mean = Drawn(1).vectors(list(range(ITEMS)), attribute)[rows].astype(np.float64).mean(axis=0).astype(np.float32)
-    found = client.search_by_class(name, attribute, 9)
-    assert [(one.id, one.score) for one in found] == best(mean, attribute, 9)
+@pytest.mark.parametrize("attribute", TAXONOMY.names)
+def test_an_item_finds_the_others_nearest_to_it(client: Client, drawn: Any, attribute: str) -> None:
+    first = drawn(1)
+    for item in (0, 7, ITEMS - 1):
+        vector = first.vectors([item], attribute)[0]
+        expected = first.ranked(vector, attribute, 5, but=item)
+        assert expected == triples(client.search_by_id(first.id(item), attribute, 5))
 
 
-def test_what_is_not_there(client: Client) -> None:
-    with pytest.raises(ClientError, match='INVALID_ARGUMENT: unknown id "v9-1"'):
-        client.search_by_id("v9-1", "pocket")
-    with pytest.raises(ClientError, match='unknown class "v_neck" of pocket; there are: patch, flap'):
-        client.search_by_class("v_neck", "pocket")
-    with pytest.raises(ClientError, match='unknown attribute "colour"'):
-        client.search_by_class("red", "colour")
-    inputs = {"id": np.zeros(1, np.int32), "attribute": np.array([b"pocket"], object), "k": np.array(1, np.int32)}
-    with pytest.raises(ClientError, match=r'"id" must be string of shape \(B\); got int32 of shape \(1\)'):
-        client.predict("search_by_id", inputs)
-    inputs["id"] = np.array([b"v1-1", b"v1-2"], object)
-    with pytest.raises(ClientError, match="one batch; got attribute 1, id 2"):
-        client.predict("search_by_id", inputs)
-    with pytest.raises(ClientError, match="input size does not match signature"):
-        client.predict("search_by_class", inputs)
+def test_all_others_and_no_more(client: Client, drawn: Any) -> None:
+    found = client.search_by_id(drawn(1).id(3), "pocket", 1000)
+    assert {one.id for one in found} == {drawn(1).id(i) for i in range(ITEMS)} - {drawn(1).id(3)}
 
 
-def test_vectors_come_back_from_both_kinds_of_index(tmp_path: Path) -> None:
-    vectors = np.random.default_rng(0).normal(size=(300, 8)).astype(np.float32)
-    for name, above in (("exact", 1000), ("scann", 100)):
-        index.build(vectors, tmp_path / name, scann_above=above)
-        opened = index.open_index(tmp_path / name)
-        assert opened.info.kind == name
-        assert np.array_equal(opened.vectors_of(np.array([7, 0, 299])), vectors[[7, 0, 299]])
-    (tmp_path / "scann" / index.VECTORS).unlink()  # as indexes built before were
-    opened = index.open_index(tmp_path / "scann")
-    assert opened.search(vectors[:1], 3)[0].shape == (1, 3)
-    with pytest.raises(LookupError):
-        opened.vectors_of(np.array([0]))
+@pytest.mark.parametrize("attribute", TAXONOMY.names)
+def test_a_class_asks_what_its_items_ask_together(client: Client, drawn: Any, attribute: str) -> None:
+    first = drawn(1)
+    for place, name in enumerate(TAXONOMY[attribute].classes):
+        members = [i for i in range(ITEMS) if place in first.labels[attribute][i]]
+        together = np.sum([first.vectors([i], attribute)[0] for i in members], axis=0) / len(members)
+        assert first.ranked(together, attribute, 6) == triples(client.search_by_class(name, attribute, 6))
+
+
+def test_a_batch_with_attributes_mixed(client: Client, drawn: Any) -> None:
+    first = drawn(1)
+    items, attributes = [4, 5, 6], ["pocket", "neckline", "pocket"]
+    inputs = {"id": strings(*map(first.id, items)), "attribute": strings(*attributes), "k": np.array(4, np.int64)}
+    got = client.predict(BY_ID, inputs)
+    assert set(got) == {"id", "score"}
+    for row, (item, attribute) in enumerate(zip(items, attributes, strict=True)):
+        expected = first.ranked(first.vectors([item], attribute)[0], attribute, 4, but=item)
+        assert [one.decode() for one in got["id"][row]] == [one for one, _, _ in expected]
+    empty = {"id": strings(), "attribute": strings(), "k": np.array(4, np.int32)}
+    assert client.predict(BY_ID, empty, ["image"])["image"].shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("signature", "changed", "words"),
+    [
+        (BY_ID, {"id": strings("v2-0")}, 'unknown id "v2-0"'),
+        (BY_ID, {"attribute": strings("colour")}, 'unknown attribute "colour"; there are: neckline, pocket'),
+        (BY_ID, {"k": np.array(0, np.int32)}, '"k" must be one integer from 1 to 1000'),
+        (BY_ID, {"id": np.array([1], np.int64)}, '"id" must be string'),
+        (BY_ID, {"id": strings("v1-0", "v1-1")}, "attribute 1, id 2"),
+        (BY_ID, {"image": strings("x")}, "Sent extra: {image}"),
+        (BY_CLASS, {"class": strings("flap")}, 'unknown class "flap" of neckline; there are: round, v_neck, square'),
+        (BY_CLASS, {"class": np.array(b"round", object)}, '"class" must be string of shape'),
+        (BY_CLASS, {name: strings(*["round"] * 1025) for name in ("class", "attribute")}, "1,025 rows is too large"),
+    ],
+)
+def test_what_cannot_be_asked(client: Client, signature: str, changed: dict[str, np.ndarray], words: str) -> None:
+    good = {"id": strings("v1-0")} if signature == BY_ID else {"class": strings("round")}
+    inputs = {**good, "attribute": strings("neckline"), "k": np.array(3, np.int32), **changed}
+    with pytest.raises(ClientError) as caught:
+        client.predict(signature, inputs)
+    assert caught.value.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_async_client_asks_the_same(address: str, client: Client) -> None:
+    async def ask() -> tuple[Any, Any]:
+        async with AsyncClient(address) as other:
+            return await other.search_by_id("v1-2", "pocket", 3), await other.search_by_class("flap", "pocket", 3)
+
+    assert asyncio.run(ask()) == (client.search_by_id("v1-2", "pocket", 3), client.search_by_class("flap", "pocket", 3))
+
+
+def test_over_rest(tmp_path: Path, compose_into: Any, start: Callable[..., Any], drawn: Any) -> None:
+    release.push(tmp_path, compose_into)
+    server = start(tmp_path, "--rest_api_port", str(free_port()))
+    where = server.said(r"REST: (\S+)$").group(1)
+    server.said("^serving m3net version 1 ")
+    body = {"signature_name": BY_CLASS, "inputs": {"class": ["flap"], "attribute": ["pocket"], "k": 3}}
+    with urllib.request.urlopen(f"{where}/m3net:predict", json.dumps(body).encode(), timeout=20) as got:
+        outputs = json.load(got)["outputs"]
+    mean = np.mean(drawn(1).vectors(list(range(ITEMS)), "pocket"), axis=0)  # every item shows a flap
+    assert outputs["id"] == [[one for one, _, _ in drawn(1).ranked(mean, "pocket", 3)]]
+
+
+def test_class_vectors_by_hand(tmp_path: Path) -> None:
+    vectors = np.float32([[1, 0], [3, 4], [0, 2], [9, 9]])
+    means = class_vectors(vectors, [[0], [1, 0], [], None], 3)
+    np.testing.assert_array_equal(means, np.float32([[2, 2], [3, 4], [np.nan, np.nan]]))
+    write_class_vectors(means, tmp_path)
+    np.testing.assert_array_equal(read_class_vectors(tmp_path, 3, 2), means)
+    with pytest.raises(ValueError, match="not float32"):
+        read_class_vectors(tmp_path, 4, 2)
+
+
+def test_without_labels_there_is_no_class_to_ask_for(tmp_path: Path) -> None:
+    assert np.isnan(class_vectors(np.ones((2, 3), np.float32), [[], None], 2)).all()
+    assert np.isnan(read_class_vectors(tmp_path, 2, 3)).all()
