@@ -39,7 +39,7 @@ def build_all(
         of_one = labelled[one.name]
         means = class_vectors(vectors(of_one), of_one["labels"].to_pylist(), len(one.classes))
         write_class_vectors(means, output / INDEX / one.name)
-    items = ds.dataset(examples / "items", format="parquet").to_table(columns=["id", "image"])
+    items = ds.dataset(examples / "items", format="parquet").to_table()  # what else it says of them can be searched by
     first = rows[taxonomy.names[0]].select(["id"])
     items = first.join(items, keys="id", join_type="inner").sort_by("id")
     for name in taxonomy.names:
