@@ -1,6 +1,7 @@
 """What a release is put together from: the artifacts of a run, as one function that fills a folder."""
 
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.index_builder.build import INDEX, ITEMS
+from components.releaser.gallery import gallery_of
+from models.export_gallery import export_with
 from models.taxonomy import Taxonomy
 from serving.release import Manifest, compose
 
@@ -21,21 +24,34 @@ def composer(input_dict: dict[str, Any]) -> Callable[[Path, int], Manifest]:
     items = uris["index"] / ITEMS
 
     def fill(folder: Path, version: int) -> Manifest:
-        return compose(
-            folder,
-            version,
-            saved_model=Path(path_utils.serving_model_path(str(uris["model"]))),
-            index=uris["index"] / INDEX,
-            items=items,
-            taxonomy=Taxonomy.load(uris["examples"]),
-            system=results["system"],
-            dataset=results["dataset"],
-            metrics=results["overall"],
-            counts={"items": ds.dataset(items).count_rows()},
-            warmup_image=first_photo(uris["examples"]),
-        )
+        taxonomy = Taxonomy.load(uris["examples"])
+        with tempfile.TemporaryDirectory() as scratch:
+            return compose(
+                folder,
+                version,
+                saved_model=_searched(
+                    Path(path_utils.serving_model_path(str(uris["model"]))), uris["index"], taxonomy, scratch
+                ),
+                index=uris["index"] / INDEX,
+                items=items,
+                taxonomy=taxonomy,
+                system=results["system"],
+                dataset=results["dataset"],
+                metrics=results["overall"],
+                counts={"items": ds.dataset(items).count_rows()},
+                warmup_image=first_photo(uris["examples"]),
+            )
 
     return fill
+
+
+def _searched(saved_model: Path, index: Path, taxonomy: Taxonomy, scratch: str) -> Path:
+    """The model with its gallery inside, written below `scratch`; where that is too large, the model as it is."""
+    gallery = gallery_of(index / INDEX, index / ITEMS, taxonomy)
+    if gallery is None:
+        return saved_model
+    export_with(saved_model, Path(scratch) / "model", taxonomy, gallery)
+    return Path(scratch) / "model"
 
 
 def first_photo(examples: Path) -> bytes:
