@@ -11,7 +11,7 @@ import secrets
 import shutil
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,8 @@ class Manifest:
 
     `model` is the model's fingerprint, repeated in each index; `vector_length` the numbers in a retrieval vector;
     `taxonomy` as in taxonomy.json; `files` maps each path to its sha256; `created` is UTC, ISO 8601; `copy_of` the
-    version that a rollback made this one from, else 0.
+    version that a rollback made this one from, else 0; `indexes` by attribute what `IndexInfo` says: kind, size and the
+    recall measured against exact search.
     """
 
     version: int
@@ -56,6 +57,7 @@ class Manifest:
     created: str
     format: int = FORMAT
     copy_of: int = 0
+    indexes: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def compose(
@@ -100,6 +102,7 @@ def compose(
         counts=dict(counts),
         files=files,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
+        indexes={one.name: asdict(read_info(one)) for one in sorted((folder / INDEX).iterdir())},
     )
     _check_indexes(folder, manifest)
     text = json.dumps(asdict(manifest), ensure_ascii=False, indent=1)

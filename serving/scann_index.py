@@ -13,7 +13,7 @@ _SAMPLE = 200  # queries that it is tuned on, and as many others on which its re
 _DEPTHS = (10, 100)  # neighbours at which
 _REORDERS = (125, 150, 200, 300, 400, 600)  # exact scores tried for the deeper of them
 # One exact score costs about as much as this many quantised ones: measured on 50,000 x 128, see docs/index.md.
-_EXACT_COST = 15
+_EXACT_COST = 25
 _MOST_TRAINED = 250_000  # vectors that the tree is trained on
 
 

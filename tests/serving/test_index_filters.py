@@ -45,6 +45,13 @@ def by_id(asked: retrieval.Retrieval, items: list[str], k: int, *conditions: str
     return [[one.decode() for one in row] for row in found["id"]]
 
 
+def test_the_manifest_tells_of_the_indexes(tmp_path: Path) -> None:
+    told = release.read_manifest(pushed(tmp_path / "releases", drawn_items(150), scann_above=100)).indexes
+    assert set(told) == set(TAXONOMY.names)
+    assert told["pocket"]["kind"] == "scann"
+    assert told["pocket"]["recall"] == index.read_info(tmp_path / "releases/1/assets.extra/index/pocket").recall
+
+
 @pytest.mark.parametrize("k", [3, 100])
 @pytest.mark.parametrize(
     "conditions",
