@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import faiss
-import hnswlib
+import faiss  # type: ignore[import-not-found]
+import hnswlib  # type: ignore[import-untyped]
 import numpy as np
 
 _EFFORTS = (100, 150, 200, 300, 400, 600, 800)
@@ -41,7 +41,7 @@ def measure(folder: Path, name: str, setting: str, search: Callable[[np.ndarray,
     return recall
 
 
-def built(name: str, work: Callable[[], None]) -> None:
+def built(name: str, work: Callable[[], object]) -> None:
     """Says on stderr how long a build took."""
     start = time.process_time()
     work()
