@@ -78,25 +78,32 @@ def _tuned(index: ScannIndex, recall: float) -> IndexInfo:
     drawn = np.random.default_rng(0).permutation(index.info.size)[: 2 * _SAMPLE].astype(np.int32)
     tuning, measuring = (_Sample(index.vectors, rows) for rows in (drawn[::2], drawn[1::2]))
     found = [_narrowest(index, tuning, reorder, recall) for reorder in _REORDERS]
-    index.info = min(found, key=lambda info: (info.recall < recall, _cost(info)))
-    # What just reaches it on one sample may miss it on another; widened until it holds there too, or all is searched.
+    able = [info for info in found if info.recall >= recall]
+    index.info = min(able, key=_cost) if able else max(found, key=lambda info: info.recall)
+    # What just reaches it on one sample may miss it on another; both widened, for either may be what falls short, until
+    # it holds there too, or all is searched.
     while (measured := measuring.recall(index)) < recall and index.info.leaves_to_search < index.info.leaves:
-        wider = index.info.leaves_to_search + max(1, index.info.leaves_to_search // 10)
-        index.info = replace(index.info, leaves_to_search=min(index.info.leaves, wider))
+        leaves, reorder = index.info.leaves_to_search, index.info.reorder
+        leaves = min(index.info.leaves, leaves + max(1, leaves // 10))
+        index.info = replace(index.info, leaves_to_search=leaves, reorder=reorder + reorder // 10)
     return replace(index.info, recall=measured)
 
 
 def _narrowest(index: ScannIndex, sample: "_Sample", reorder: int, recall: float) -> IndexInfo:
     """With the fewest leaves that reach `recall`, found by halving; with all of them where none do."""
-    low, high = 0, index.info.leaves
-    reached = 0.0
-    while high - low > max(1, high // 20):  # within 5 % is near enough
-        index.info = replace(index.info, leaves_to_search=(middle := (low + high) // 2), reorder=reorder)
-        if (found := sample.recall(index)) >= recall:
-            high, reached = middle, found
+
+    def tried(leaves: int) -> IndexInfo:
+        index.info = replace(index.info, leaves_to_search=leaves, reorder=reorder)
+        return replace(index.info, recall=sample.recall(index))
+
+    low, best = 0, tried(index.info.leaves)
+    while best.recall >= recall and best.leaves_to_search - low > max(1, best.leaves_to_search // 20):  # 5 % is near enough
+        middle = tried((low + best.leaves_to_search) // 2)
+        if middle.recall >= recall:
+            best = middle
         else:
-            low = middle
-    return replace(index.info, leaves_to_search=high, reorder=reorder, recall=reached)
+            low = middle.leaves_to_search
+    return best
 
 
 def _cost(info: IndexInfo) -> float:

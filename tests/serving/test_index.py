@@ -103,6 +103,14 @@ def test_a_recall_out_of_reach_ends_at_all_leaves(tmp_path: Path) -> None:
     assert info == index.read_info(tmp_path / "i")
 
 
+def test_a_lower_recall_is_cheaper(scann_folder: Path, clustered: np.ndarray, tmp_path: Path) -> None:
+    high, low = index.read_info(scann_folder), index.build(clustered, tmp_path / "i", recall=0.8)
+    assert 0.8 <= low.recall < high.recall
+    assert low.leaves_to_search <= high.leaves_to_search
+    assert low.reorder <= high.reorder
+    assert (low.leaves_to_search, low.reorder) != (high.leaves_to_search, high.reorder)
+
+
 def test_no_pickle_is_opened(scann_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "i"
     folder.mkdir()
