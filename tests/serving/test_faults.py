@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -275,19 +276,58 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-@pytest.fixture
-def idle(address: str) -> Iterator[list[socket.socket]]:
+# As many as both processes may hold open: 10,000 where the limit of open files allows it, and room for the rest.
+IDLE = max(100, min(10_000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 2_000))
+
+
+@pytest.mark.slow
+def test_idle_connections(address: str, photo: Any) -> None:
     host, port = address.rsplit(":", 1)
-    connections = [socket.create_connection((host, int(port))) for _ in range(800)]
-    yield connections
-    for connection in connections:
-        connection.close()
+    idle = []
+    try:
+        for _ in range(IDLE):
+            idle.append(socket.create_connection((host, int(port)), timeout=20))  # noqa: PERF401  (closed, however many)
+        with Client(address, timeout=30) as client:
+            for number in range(5):
+                assert client.embed([photo(number)], ["pocket"]).shape == (1, 8)
+        assert len(idle) == IDLE
+    finally:
+        for connection in idle:
+            connection.close()
+    with Client(address, timeout=30) as client:
+        assert client.ready()
 
 
-def test_idle_connections(address: str, idle: list[socket.socket], photo: Any) -> None:
-    assert len(idle) == 800
-    with Client(address) as client:
-        assert client.embed([photo(1)], ["pocket"]).shape == (1, 8)
+# The server's clock alone goes wrong, and once it is under way: a client would reckon its own deadlines by it.
+BACK = """
+import sys, time
+from pathlib import Path
+real, wrong = time.time, Path(sys.argv.pop(1))
+time.time = lambda: real() - 3600 * wrong.exists()
+from serving import server
+sys.exit(server.main(sys.argv[1:]))
+"""
+
+
+def test_a_clock_set_back(releases: Path, compose_into: Any, photo: Any, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", BACK, str(tmp_path / "wrong"), str(releases), "--port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout
+            address = process.stdout.readline().split(" on ")[1].strip()
+            with Client(address, timeout=20) as client:
+                assert client.embed([photo(1)], ["pocket"]).shape == (1, 8)
+                (tmp_path / "wrong").touch()
+                assert client.embed([photo(1)], ["pocket"]).shape == (1, 8)
+                release.push(releases, lambda into, number: compose_into(into, number, like=1))
+                manifest = releases / "2" / release.MANIFEST
+                early = {**json.loads(manifest.read_text()), "created": "1999-01-01T00:00:00+00:00"}
+                manifest.write_text(json.dumps(early))  # its number alone makes it the newest
+                wait_until(lambda: client.versions().get(2) == "AVAILABLE")
+                assert client.embed([photo(1)], ["pocket"]).shape == (1, 8)
+        finally:
+            process.terminate()
+            assert process.wait(30) == 0
 
 
 FULL = """

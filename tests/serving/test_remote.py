@@ -15,6 +15,8 @@ from serving import release
 from serving.client import Client, ClientError
 from serving.manager import Status
 from serving.policy import ModelConfig, Policy
+from serving.protos import meta_graph_pb2
+from serving.remote import RemoteModel
 from serving.server import Server, Settings
 from tests.serving.drawn import Drawn
 
@@ -56,6 +58,8 @@ def releases(tmp_path: Path, compose_into: Callable[..., release.Manifest]) -> P
 def test_answers_are_those_of_one_process(releases: Path, serve: Serve, photo: Any) -> None:
     embedder = serve(releases)
     until(lambda: embedder.manager.ready()["m3net"])
+    with pytest.raises(release.ReleaseError, match="has another embed in version 1; let both serve the same folder"):
+        RemoteModel(embedder.address, "m3net", 1, {"embed": meta_graph_pb2.SignatureDef()})
     tier = serve(releases, embedder=embedder.address)
     until(lambda: tier.manager.ready()["m3net"])
     with Client(tier.address) as client, Client(embedder.address) as whole:
