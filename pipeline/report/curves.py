@@ -6,6 +6,7 @@ from pathlib import Path
 from pipeline.report.charts import Line
 
 PARTS = {"loss": "loss", "l_m": "L_M", "l_ci": "L_CI", "l_cc": "L_CC"}
+PARTS |= {"triplet": "triplet", "cluster": "cluster", "local": "local branch", "alignment": "alignment"}
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
