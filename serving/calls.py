@@ -14,6 +14,8 @@ from serving.protos import (
 from serving.servable import Servable
 from serving.signatures import DEFAULT, check_classification, check_regression
 from serving.tensors import from_proto, to_proto
+from serving.web.photos import thumbnail
+from serving.web.told import told_of
 
 _CLASSIFY, _REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
 
@@ -99,6 +101,20 @@ class Calls:
             if error:
                 one.status.error_code, one.status.error_message = Code.UNKNOWN.value[0], error
         return response
+
+    def models(self) -> dict[str, bool]:
+        """For every model, whether a version of it answers."""
+        return self._manager.ready()
+
+    def told(self, spec: Any) -> dict[str, Any]:
+        """What a release holds, for people; see `told_of`."""
+        with self._manager.use(spec) as servable:
+            return told_of(spec.name, servable)
+
+    def photo(self, spec: Any, item: str) -> bytes:
+        """A small JPEG of an item; see `thumbnail`."""
+        with self._manager.use(spec) as servable:
+            return thumbnail(servable.location(item.encode()), servable.items.folder)
 
     def reload(self, request: Any, call: Call) -> Any:
         """Other models, versions or labels; answered once they are served."""

@@ -3,7 +3,7 @@
 import copy
 from collections import ChainMap
 from collections.abc import Callable, Mapping, MutableMapping
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from models.taxonomy import Taxonomy
+from serving.web.photos import folder_of
 
 LABEL = "label/"
 Rows = dict[bytes, np.ndarray]  # of each value the rows int32 that show it, ascending
@@ -56,6 +57,11 @@ class Items:
         """The row of an id, none where it is unknown; of ids that occur twice the last."""
         return self._rows.get(item)
 
+    @cached_property
+    def folder(self) -> Path | None:
+        """Where the photos lie; see `photos.folder_of`."""
+        return folder_of(self.images)
+
     def classes(self, attribute: str) -> np.ndarray:
         """bytes (n,): each item's classes of `attribute`, joined by |; empty where it is unlabelled."""
         return self._classes[attribute]
@@ -88,6 +94,7 @@ class Items:
             return found
 
         both = copy.copy(self)
+        both.__dict__.pop("folder", None)
         both._texts = {name: np.concatenate([one, more._texts.get(name, none)]) for name, one in self._texts.items()}
         both._classes = {name: np.concatenate([one, more._classes[name]]) for name, one in self._classes.items()}
         both._rows = ChainMap({item: start + row for item, row in more._rows.items()}, self._rows)

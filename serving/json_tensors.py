@@ -63,6 +63,14 @@ def to_request(document: dict[str, Any], definition_of: Callable[[str], Any]) ->
     return request, rows
 
 
+def output_filter(document: dict[str, Any]) -> list[str]:
+    """The outputs wanted, none = all of the contract's. The real server's JSON has no such key. Raises: RequestError."""
+    names = document.get("output_filter", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise _wrong(document, "not formatted correctly. 'output_filter' key must be a list of strings.")
+    return names
+
+
 def to_json(response: Any, rows: bool) -> bytes:
     """The answer's body: `predictions` where the request came in rows, else `outputs`. Raises: RequestError."""
     arrays = {name: from_proto(proto) for name, proto in sorted(response.outputs.items())}

@@ -1,4 +1,4 @@
-"""TF Serving's REST interface and the page that Prometheus reads.
+"""TF Serving's REST interface, the page that Prometheus reads, and the page for people.
 
 Source of paths, codes and words: model_servers/http_rest_api_util.cc, http_rest_api_handler.cc and http_server.cc.
 """
@@ -10,19 +10,20 @@ import ssl
 import sys
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote
 
 from google.protobuf.json_format import MessageToDict
 
 from serving import json_tensors
-from serving import page as pages
 from serving.call import Call, Code, RequestError, invalid
 from serving.calls import Calls
 from serving.http_server import HttpServer, Limits
 from serving.metrics import Metrics
 from serving.protos import get_model_metadata_pb2, get_model_status_pb2, model_pb2
+from serving.web.files import FILES, HEADERS
 
 _STATUS = {
     Code.INVALID_ARGUMENT: 400, Code.FAILED_PRECONDITION: 400, Code.OUT_OF_RANGE: 400, Code.UNAUTHENTICATED: 401,
@@ -31,7 +32,10 @@ _STATUS = {
 }  # fmt: skip
 _VERSION = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
 _ASK = re.compile(rf"/v1/models/(?P<name>[^/:]+){_VERSION}:(?P<method>classify|regress|predict)", re.IGNORECASE)
-_TELL = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_VERSION}(?:/(?P<method>metadata))?", re.IGNORECASE)
+_JSON = "application/json"
+_TELL = re.compile(
+    rf"/v1/models(?:/(?P<name>[^/:]+))?{_VERSION}(?:/(?P<method>metadata|release)|/items/(?P<item>[^/]+)/photo)?", re.IGNORECASE
+)
 
 
 class RestServer(HttpServer):
@@ -43,12 +47,11 @@ class RestServer(HttpServer):
         calls: Calls,
         metrics: Metrics,
         metrics_path: str,
-        page: pages.Page,
         token: str = "",
         tls: ssl.SSLContext | None = None,
         limits: Limits | None = None,
     ) -> None:
-        self.calls, self.metrics, self.metrics_path, self.page, self.token = calls, metrics, metrics_path, page, token
+        self.calls, self.metrics, self.metrics_path, self.token = calls, metrics, metrics_path, token
         super().__init__(*where, _Handler, tls, limits or Limits())
 
 
@@ -67,6 +70,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """No line a request: the metrics count them."""
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What http.server itself refuses (no HTTP, another method, headers too long), in the form of all our errors."""
+        self.close_connection = True  # a body may follow that nobody reads
+        status = HTTPStatus.METHOD_NOT_ALLOWED if code == HTTPStatus.NOT_IMPLEMENTED else HTTPStatus(code)
+        self._send(status, _error(f"{status.phrase}: {self._allowed()} is" if status == 405 else status.phrase))
 
     def _serve(self, answer: Callable[[], tuple[bytes, str]]) -> None:
         started, code, self._asked, self._size = time.perf_counter(), "OK", ("", ""), 0
@@ -93,25 +102,26 @@ class _Handler(BaseHTTPRequestHandler):
         path = self._path()
         if path == self.server.metrics_path:
             return self.server.metrics.page().encode(), "text/plain; version=0.0.4"
-        if path in pages.FILES:
-            return pages.file(path)
-        if path == "/page/models":
-            return _plain(self.server.page.models())
-        if path == "/page/photo":
-            query = dict(parse_qsl(urlsplit(self.path).query))
-            return self.server.page.photo(query.get("model", ""), query.get("id", ""))
+        if path in FILES:
+            return FILES[path]
+        if path == "/models":
+            return _pretty(
+                {"models": [{"name": name, "ready": ready} for name, ready in self.server.calls.models().items()]}
+            ), _JSON
         found = self._route(_TELL, path)
         if not found["name"]:
             raise invalid("Missing model name in request.")
+        if found["item"]:
+            return self.server.calls.photo(_spec(found), unquote(found["item"])), "image/jpeg"
+        if (found["method"] or "").lower() == "release":
+            return _pretty(self.server.calls.told(_spec(found))), _JSON
         metadata = found["method"] is not None
         self._asked = (unquote(found["name"]), "GetModelMetadata" if metadata else "GetModelStatus")
         body = _metadata(self.server.calls, _spec(found)) if metadata else _status(self.server.calls, _spec(found))
-        return body, "application/json"
+        return body, _JSON
 
     def _post(self) -> tuple[bytes, str]:
         body = self._body()  # read first: what is left unread would be taken for the next request
-        if self._path() == "/page/ask":
-            return _plain(self.server.page.ask(json_tensors.parse(body), Call(self.server.limits.seconds)))
         found = self._route(_ASK, self._path())
         method, spec = found["method"].lower(), _spec(found)
         self._asked = (spec.name, method.capitalize())
@@ -120,14 +130,16 @@ class _Handler(BaseHTTPRequestHandler):
             document = json_tensors.parse(body)
             spec.signature_name = str(document.get("signature_name", ""))
             ask(get_model_status_pb2.GetModelStatusRequest(model_spec=spec), Call())  # any message that names a model
-        return self._predict(spec, body), "application/json"
+        return self._predict(spec, body), _JSON
 
     def _predict(self, spec: Any, body: bytes) -> bytes:
         calls, call = self.server.calls, Call(self.server.limits.seconds)
-        request, rows = json_tensors.to_request(json_tensors.parse(body), lambda name: calls.definition(spec, name))
+        document = json_tensors.parse(body)
+        request, rows = json_tensors.to_request(document, lambda name: calls.definition(spec, name))
         signature = request.model_spec.signature_name
         request.model_spec.CopyFrom(spec)
         request.model_spec.signature_name = signature
+        request.output_filter.extend(json_tensors.output_filter(document))
         return json_tensors.to_json(calls.predict(request, call), rows)
 
     def _route(self, pattern: re.Pattern[str], path: str) -> re.Match[str]:
@@ -138,11 +150,14 @@ class _Handler(BaseHTTPRequestHandler):
             raise invalid(f"Malformed request: {self.command} {path}")
         return found
 
+    def _allowed(self) -> str:
+        return "POST" if _ASK.fullmatch(self._path()) else "GET"
+
     def _path(self) -> str:
         return self.path.split("?", 1)[0]
 
     def _check_token(self) -> None:
-        if not self.server.token or (self.command == "GET" and self._path() in pages.FILES):
+        if not self.server.token or (self.command == "GET" and self._path() in FILES):
             return  # the page itself tells nothing, and a browser that opens it cannot show a token
         given = self.headers.get("Authorization", "").encode("latin-1", "replace")
         if not hmac.compare_digest(given, f"Bearer {self.server.token}".encode()):
@@ -164,19 +179,24 @@ class _Handler(BaseHTTPRequestHandler):
         self._size = int(length)
         return self.rfile.read(self._size)
 
-    def _send(self, status: int, body: bytes, kind: str = "application/json") -> None:
+    def _send(self, status: int, body: bytes, kind: str = _JSON) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("Content-Security-Policy", pages.POLICY)
+        # Of a version, an item's photo stays what it is.
+        self.send_header("Cache-Control", "private, max-age=3600" if kind == "image/jpeg" else "no-store")
+        for name, value in HEADERS.items():
+            self.send_header(name, value)
+        if status == 405:
+            self.send_header("Allow", self._allowed())
         if status == 401:
             self.send_header("WWW-Authenticate", "Bearer")
         if self.server.stopping or self.close_connection:
             self.close_connection = True
             self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
 
 def _spec(found: re.Match[str]) -> Any:
@@ -206,10 +226,6 @@ def _metadata(calls: Calls, spec: Any) -> bytes:
         for one in (answer.model_spec, signatures)
     ]
     return _pretty({"model_spec": plain[0], "metadata": {"signature_def": plain[1]}})
-
-
-def _plain(value: Any) -> tuple[bytes, str]:
-    return json.dumps(value, ensure_ascii=False).encode(), "application/json"
 
 
 def _pretty(value: Any) -> bytes:

@@ -10,7 +10,7 @@ import numpy as np
 from models.taxonomy import Taxonomy
 from serving import retrieval
 from serving.batcher import Arrays, Batcher, Batching
-from serving.call import Call, invalid
+from serving.call import Call, Code, RequestError, invalid
 from serving.items import Items
 from serving.photos import MOST_PIXELS, pixels
 from serving.protos import prediction_log_pb2, saved_model_pb2
@@ -94,12 +94,13 @@ class Servable:
         """Rows that wait for the model."""
         return self._batcher.waiting()
 
-    def location(self, item: bytes) -> str:
+    def location(self, item: bytes) -> bytes:
         """Where the photo of an item lies, as its catalogue named it. Raises: RequestError for an unknown id."""
         gallery = self._retrieval.live()
         if (row := gallery.row(item)) is None:
-            raise invalid(f'unknown id "{item.decode(errors="replace")[:100]}"')
-        return str(gallery.items.images[row].decode())
+            raise RequestError(Code.NOT_FOUND, f'no item has the id "{item.decode(errors="replace")[:100]}"')
+        location: bytes = gallery.items.images[row]
+        return location
 
     def _warm(self, records: Path, largest: int) -> None:
         """Replays the warm-up file, and with its photos every signature and index, alone and in the largest batch: the

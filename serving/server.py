@@ -28,7 +28,6 @@ from serving.grpc_api import ModelService, Pool, PredictionService, TokenCheck
 from serving.http_server import Limits
 from serving.manager import Manager
 from serving.metrics import Metrics
-from serving.page import Page
 from serving.policy import ModelConfig, configs_of
 from serving.protos import model_service_pb2_grpc, prediction_service_pb2_grpc
 from serving.release import versions
@@ -110,7 +109,6 @@ class Server:
             calls,
             self.metrics,
             given.metrics_path,
-            Page(self.manager),
             given.token,
             context,
             Limits(seconds=given.rest_seconds),

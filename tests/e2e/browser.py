@@ -81,7 +81,8 @@ def browser(folder: Path) -> Iterator[Page]:
         port = _port(folder / "DevToolsActivePort")
         with urlopen(Request(f"http://127.0.0.1:{port}/json/new", method="PUT")) as answer:
             address = json.load(answer)["webSocketDebuggerUrl"]
-        with connect(address, max_size=None) as socket:
+        # No pings: while a test waits for something else, nobody reads their answers.
+        with connect(address, max_size=None, ping_interval=None) as socket:
             yield Page(socket)
     finally:
         process.terminate()

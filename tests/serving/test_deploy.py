@@ -1,107 +1,319 @@
-"""What deploys the server names flags, ports, paths, users and metrics that are really there."""
+"""What `serving/deploy` ships: manifests of known fields alone, metrics that the server really exports, files it reads."""
 
-import argparse
+import itertools
+import json
 import re
-import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 
-from serving import settings
+from serving import release, settings
 from serving.batcher import Batching
+from serving.deploy import measure_batching
+from serving.deploy.healthy import healthy
+from serving.deploy.subset import subset
 from serving.flags import add_flags
-from serving.metrics import Metrics
+from serving.policy import ModelConfig, Policy, configs_of
+from tests.serving import drawn
+from tests.serving.test_rest_api import manager, rest
 
-FOLDER = Path(__file__).parents[2] / "serving" / "deploy"
-ROOT = FOLDER.parents[1]
+__all__ = ["manager", "rest"]
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "serving" / "deploy"
+KINDS = {
+    "Deployment": "V1Deployment", "Service": "V1Service", "ServiceAccount": "V1ServiceAccount",
+    "HorizontalPodAutoscaler": "V2HorizontalPodAutoscaler", "PodDisruptionBudget": "V1PodDisruptionBudget",
+}  # fmt: skip
 
 
-def parsed(arguments: list[str]) -> argparse.Namespace:
-    made = argparse.ArgumentParser()
-    add_flags(made, rest_api_port=8501)
-    return made.parse_args(arguments)
+def manifests() -> list[dict[str, Any]]:
+    files = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+    return [one for file in files for one in yaml.safe_load_all(file.read_text())]
+
+
+def of_kind(kind: str) -> list[dict[str, Any]]:
+    return [one for one in manifests() if one["kind"] == kind]
+
+
+@pytest.mark.parametrize("manifest", manifests(), ids=lambda one: f"{one['kind']}-{one['metadata']['name']}")
+def test_every_field_is_one_that_kubernetes_knows(manifest: dict[str, Any]) -> None:
+    """Through the typed classes of Kubernetes' own API and back: what they do not know would be lost on the way."""
+    client = pytest.importorskip("kubernetes.client", reason="comes with kfp")
+    api = client.ApiClient()
+    read = api.deserialize(SimpleNamespace(data=json.dumps(manifest)), KINDS[manifest["kind"]])
+    assert api.sanitize_for_serialization(read) == manifest
+
+
+def test_a_misspelt_field_would_be_noticed() -> None:
+    manifest = of_kind("Deployment")[0]
+    manifest["spec"]["template"]["spec"]["containers"][0]["readinesProbe"] = {}
+    with pytest.raises(AssertionError):
+        test_every_field_is_one_that_kubernetes_knows(manifest)
+
+
+def test_what_belongs_together_names_each_other() -> None:
+    for deployment in of_kind("Deployment"):
+        name, spec = deployment["metadata"]["name"], deployment["spec"]
+        labels = spec["template"]["metadata"]["labels"]
+        assert spec["selector"]["matchLabels"].items() <= labels.items()
+        for kind in ("Service", "PodDisruptionBudget"):
+            selectors = [one["spec"]["selector"] for one in of_kind(kind)]
+            assert labels in [one.get("matchLabels", one) for one in selectors], (name, kind)
+        assert name in [one["spec"]["scaleTargetRef"]["name"] for one in of_kind("HorizontalPodAutoscaler")]
+        (container,) = spec["template"]["spec"]["containers"]
+        assert {"startupProbe", "readinessProbe", "livenessProbe", "resources"} <= set(container)
+        volumes = {one["name"] for one in spec["template"]["spec"]["volumes"]}
+        assert {one["name"] for one in container["volumeMounts"]} == volumes
+        ports = {port["name"] for port in container["ports"]} | {port["containerPort"] for port in container["ports"]}
+        for service in of_kind("Service"):
+            if service["spec"]["selector"] == labels:
+                assert {one["targetPort"] for one in service["spec"]["ports"]} <= ports
+
+
+def test_nothing_runs_as_root_or_may_become_it() -> None:
+    for deployment in of_kind("Deployment"):
+        pod = deployment["spec"]["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        for container in pod["containers"]:
+            own = container["securityContext"]
+            assert (own["allowPrivilegeEscalation"], own["readOnlyRootFilesystem"]) == (False, True)
+            assert own["capabilities"] == {"drop": ["ALL"]}
+    stages = (DEPLOY / "Dockerfile").read_text().split("\nFROM ")
+    assert len(stages) == 3  # the text before the first, what builds, what runs
+    assert re.search(r"^USER 10001:10001$", stages[-1], re.MULTILINE)
+    for service in compose()["services"].values():
+        assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+
+
+def compose() -> dict[str, Any]:
+    return dict(yaml.safe_load((DEPLOY / "compose.yaml").read_text()))
+
+
+def commands() -> Iterator[list[str]]:
+    """The arguments that our server is started with anywhere."""
+    yield list(map(str, compose()["services"]["m3net"]["command"]))
+    yield from (
+        d["spec"]["template"]["spec"]["containers"][0]["args"]
+        for d in of_kind("Deployment")
+        if d["metadata"]["name"] == "m3net"
+    )
+    found = re.findall(r"^(?:ENTRYPOINT|CMD) (\[.*\])$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+    yield [*json.loads(found[0])[3:], *json.loads(found[1])]
+
+
+def test_the_server_takes_the_flags_it_is_given() -> None:
+    import argparse
+
+    for command in commands():
+        parser = argparse.ArgumentParser(exit_on_error=False)
+        add_flags(parser, rest_api_port=0)
+        given = parser.parse_args(command)
+        assert (given.rest_api_port, given.port) == (8501, 8500)
+        assert (DEPLOY / given.model_config_file.name).is_file()
+
+
+def test_the_retrieval_tier_asks_an_embedder_that_is_there() -> None:
+    in_compose, in_kubernetes, alone = (dict(itertools.pairwise(one)).get("--embedder", "") for one in commands())
+    assert in_compose.split(":") == ["tensorflow-serving", "8500"]
+    assert "tensorflow-serving" in compose()["services"]
+    name, port = in_kubernetes.removeprefix("dns:///").split(":")
+    (service,) = (one for one in of_kind("Service") if one["metadata"]["name"] == name)
+    assert (service["spec"]["clusterIP"], int(port)) == ("None", service["spec"]["ports"][0]["port"])
+    assert not alone  # the image by itself has its own model
+
+
+def test_the_files_that_are_mounted_are_there() -> None:
+    for service in compose()["services"].values():
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            assert not source.startswith("./") or (DEPLOY / source).is_file(), volume
+
+
+def test_the_servers_files_are_read_by_the_server() -> None:
+    assert configs_of(settings.read_models(DEPLOY / "models.config")) == {
+        "m3net": ModelConfig(Path("/releases"), Policy(latest=2))
+    }
+    batching = settings.read_batching(DEPLOY / "batching.config")
+    assert batching.max_batch_size in (8, 16, 32, 64, 128)
+    assert batching == Batching(batching.max_batch_size, 4, 1)
+    assert settings.read_metrics_path(DEPLOY / "monitoring.config") == settings.METRICS_PATH
+    paths = {one["metrics_path"] for one in prometheus()["scrape_configs"]}
+    paths |= {d["spec"]["template"]["metadata"]["annotations"]["prometheus.io/path"] for d in of_kind("Deployment")}
+    assert paths == {settings.METRICS_PATH}
+
+
+def prometheus() -> dict[str, Any]:
+    return dict(yaml.safe_load((DEPLOY / "monitoring" / "prometheus.yaml").read_text()))
+
+
+# ---- the batching file
+
+
+@pytest.mark.parametrize(
+    ("curve", "size"),
+    [
+        ({1: 10.0, 2: 19.0, 4: 30.0, 8: 30.0}, 4),
+        ({1: 10.0, 2: 19.1, 4: 20.0, 8: 20.0}, 2),  # 0.955 of the best
+        ({1: 10.0, 2: 18.9, 4: 20.0, 8: 19.0}, 4),  # 0.945 is not enough, and more is worse
+        ({1: 10.0, 2: 9.0}, 1),
+    ],
+)
+def test_the_smallest_batch_that_is_nearly_as_fast(curve: dict[int, float], size: int, tmp_path: Path) -> None:
+    assert measure_batching.chosen(curve) == size
+    (tmp_path / "batching").write_text(measure_batching.text(curve, 2))
+    assert settings.read_batching(tmp_path / "batching") == Batching(size, 4, 1)
+    assert f"#   batch   1: {10 / max(curve.values()):.2f}\n" in (tmp_path / "batching").read_text()
+
+
+def test_rates_are_rows_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count()  # a second passes between any two looks at it
+    monkeypatch.setattr(measure_batching.time, "perf_counter", lambda: float(next(clock)))
+    assert measure_batching.rates(lambda _: None, 3) == {size: float(size) for size in measure_batching._SIZES}
+
+
+def test_the_photo_to_measure_with(tmp_path: Path, compose_into: Any) -> None:
+    release.push(tmp_path, compose_into)
+    assert measure_batching._photo((tmp_path / "1" / release.WARM_UP).read_bytes()) == drawn.photo(0)
+
+
+# ---- metrics
+
+
+def expressions() -> Iterator[str]:
+    alerts = yaml.safe_load((DEPLOY / "monitoring" / "alerts.yaml").read_text())
+    yield from (rule["expr"] for group in alerts["groups"] for rule in group["rules"])
+    board = json.loads((DEPLOY / "monitoring" / "grafana.json").read_text())
+    yield from (target["expr"] for panel in board["panels"] for target in panel["targets"])
 
 
 @pytest.fixture(scope="module")
-def cluster() -> dict[str, Any]:
-    """The manifests by kind."""
-    return {one["kind"]: one for one in yaml.safe_load_all((FOLDER / "kubernetes.yaml").read_text())}
+def exported(tmp_path_factory: pytest.TempPathFactory, compose_into: Any) -> dict[str, set[str]]:
+    """Of each metric of a real server that has answered over gRPC, the names of its labels."""
+    import urllib.request
+
+    from serving.client import Client
+
+    folder, port = tmp_path_factory.mktemp("exported"), drawn.free_port()
+    release.push(folder, compose_into)
+    running = drawn.Running(folder, "--rest_api_port", str(port))
+    try:
+        address = running.said(r"^serving m3net version 1 on (\S+)$").group(1)
+        assert healthy(address)
+        assert healthy(address, "m3net")
+        with Client(address) as client:
+            client.classify(drawn.photo(1))
+        page = urllib.request.urlopen(f"http://127.0.0.1:{port}{settings.METRICS_PATH}", timeout=10).read().decode()
+    finally:
+        running.end()
+    assert not healthy(address)
+    found: dict[str, set[str]] = {}
+    for name, labels in re.findall(r"^([\w:]+)\{(.*)\} \S+$", page, re.MULTILINE):
+        found.setdefault(name, set()).update(re.findall(r'(\w+)="', labels))
+    return found
 
 
-@pytest.fixture(scope="module")
-def container(cluster: dict[str, Any]) -> dict[str, Any]:
-    (found,) = cluster["Deployment"]["spec"]["template"]["spec"]["containers"]
-    return dict(found)
+def test_alerts_and_dashboard_name_what_the_server_exports(exported: dict[str, set[str]]) -> None:
+    seen = 0
+    for expression in expressions():
+        for name, matchers in re.findall(r"(:[\w:]+|\bup\b)(\{[^}]*\})?", expression):
+            if name == "up":  # Prometheus' own
+                continue
+            assert name in exported, expression
+            assert set(re.findall(r"(\w+)(?==)", matchers)) <= exported[name], expression
+            seen += 1
+        of = [exported[name] for name in re.findall(r":[\w:]+", expression)]
+        for labels in re.findall(r"\bby \(([^)]*)\)", expression):
+            assert all(set(re.split(r",\s*", labels)) <= one for one in of), expression
+    assert seen >= 15
 
 
-def test_the_image_starts_the_server_as_nobody_in_particular() -> None:
-    lines = (FOLDER / "Dockerfile").read_text().splitlines()
-    entry = [yaml.safe_load(line.split(" ", 1)[1]) for line in lines if line.startswith(("ENTRYPOINT", "CMD"))]
-    program, verb, *arguments = entry[0] + entry[1]
-    assert (program, verb, parsed(arguments).host) == ("m3net", "serve", "0.0.0.0")
-    assert lines.index("USER 10001") > max(number for number, line in enumerate(lines) if line.startswith(("RUN", "COPY")))
-    for line in lines:
-        if line.startswith("COPY"):
-            *sources, _ = shlex.split(line)[1:]
-            assert all((ROOT / source).exists() for source in sources)
+def test_alerts_watch_codes_there_are() -> None:
+    from serving.call import Code
+
+    codes = {one for text in expressions() for found in re.findall(r'status=~?"([^"]+)"', text) for one in found.split("|")}
+    assert codes <= {code.name for code in Code}
+    assert {"INTERNAL", "RESOURCE_EXHAUSTED"} <= codes
 
 
-def test_the_pods(container: dict[str, Any], cluster: dict[str, Any]) -> None:
-    given = parsed(container["args"])
-    ports = {one["name"]: one["containerPort"] for one in container["ports"]}
-    assert ports == {"grpc": given.port, "http": given.rest_api_port}
-    mounts = {one["mountPath"] for one in container["volumeMounts"]}
-    assert {str(given.releases), str(given.batching_parameters_file.parent)} <= mounts
-    probe = container["readinessProbe"]["grpc"]
-    assert (probe["port"], probe["service"]) == (given.port, given.model_name)
-    pod = cluster["Deployment"]["spec"]["template"]
-    assert pod["metadata"]["annotations"]["prometheus.io/path"] == settings.METRICS_PATH
-    assert pod["metadata"]["annotations"]["prometheus.io/port"] == str(given.rest_api_port)
-    assert pod["spec"]["securityContext"]["runAsNonRoot"]
-    assert container["securityContext"]["readOnlyRootFilesystem"]
-    assert pod["spec"]["terminationGracePeriodSeconds"] > 5 + 10  # preStop, and what the server takes
+def test_every_alert_says_what_is_wrong() -> None:
+    alerts = yaml.safe_load((DEPLOY / "monitoring" / "alerts.yaml").read_text())
+    for rule in alerts["groups"][0]["rules"]:
+        assert set(rule) == {"alert", "expr", "for", "labels", "annotations"}
+        assert rule["labels"]["severity"] in {"page", "ticket"}
+        assert rule["annotations"]["summary"]
 
 
-def test_everything_speaks_of_the_same_pods(cluster: dict[str, Any]) -> None:
-    labels = cluster["Deployment"]["spec"]["template"]["metadata"]["labels"]
-    assert cluster["Deployment"]["spec"]["selector"]["matchLabels"] == labels
-    assert cluster["Service"]["spec"]["selector"] == labels
-    assert cluster["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"] == labels
-    assert cluster["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"] == labels
-    assert cluster["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]["name"] == cluster["Deployment"]["metadata"]["name"]
-    assert cluster["PodDisruptionBudget"]["spec"]["minAvailable"] < cluster["HorizontalPodAutoscaler"]["spec"]["minReplicas"]
-    assert {one["name"] for one in cluster["Service"]["spec"]["ports"]} == {"grpc", "http"}
+# ---- the image
 
 
-def test_the_batching_files_are_read(cluster: dict[str, Any], tmp_path: Path) -> None:
-    (tmp_path / "batching.txt").write_text(cluster["ConfigMap"]["data"]["batching.txt"])
-    assert settings.read_batching(FOLDER / "batching.txt") == settings.read_batching(tmp_path / "batching.txt") == Batching()
+def test_a_subset_of_a_lock_keeps_versions_and_hashes() -> None:
+    lock = "# made\na-b==1 \\\n    --hash=sha256:1 \\\n    --hash=sha256:2\n    # via x\nb==2 \\\n    --hash=sha256:3\nc==3\n"
+    assert subset(lock, ["b"]) == "b==2 \\\n    --hash=sha256:3\n"
+    assert subset(lock, ["c", "a-b"]) == "c==3\na-b==1 \\\n    --hash=sha256:1 \\\n    --hash=sha256:2\n    # via x\n"
+    with pytest.raises(KeyError):
+        subset(lock, ["a"])
 
 
-def test_compose() -> None:
-    services = yaml.safe_load((FOLDER / "compose.yaml").read_text())["services"]
-    given = parsed(services["m3net"]["command"])
-    assert all(port.startswith("127.0.0.1:") for one in services.values() for port in one["ports"])
-    targets = {volume.rsplit(":", 2)[-2] for volume in services["m3net"]["volumes"]}
-    assert {str(given.releases), str(given.batching_parameters_file)} == targets
-    assert services["m3net"]["read_only"]
-    scrape = yaml.safe_load((FOLDER / "prometheus.yaml").read_text())["scrape_configs"][0]
-    assert scrape["metrics_path"] == settings.METRICS_PATH
-    assert scrape["static_configs"][0]["targets"] == [f"m3net:{given.rest_api_port}"]
+def test_the_images_packages_are_all_in_the_lock_and_need_no_other() -> None:
+    """Their declared requirements are among them, but for those that TensorFlow is served without."""
+    from importlib import metadata
+
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    names = (DEPLOY / "packages.txt").read_text().split()
+    assert subset((ROOT / "requirements.lock").read_text(), names).count("==") == len(names)
+    unneeded = {"tensorboard", "libclang", "tensorflow-io-gcs-filesystem"}
+    for name in names:
+        needed = [Requirement(one) for one in metadata.requires(name) or []]
+        here = {canonicalize_name(one.name) for one in needed if not one.marker or one.marker.evaluate({"extra": ""})}
+        assert here - unneeded <= set(names), name
 
 
-def test_alerts_ask_for_metrics_and_labels_that_are_shown() -> None:
-    metrics = Metrics(lambda: ["m"], {":m3net:model_ready": lambda: {"m": 1}})
-    metrics.request("m", "Predict", "GRPC", "OK", 1.0)
-    page = metrics.page()
-    rules = yaml.safe_load((FOLDER / "alerts.yaml").read_text())["groups"][0]["rules"]
-    assert len(rules) == 4
-    for rule in rules:
-        names = re.findall(r":\w+(?::\w+)+", rule["expr"])
-        assert names
-        for name in names:
-            line = next(line for line in page.splitlines() if line.startswith(f"{name}{{"))
-            for label in re.findall(r"by \(([^)]*)\)", rule["expr"]):
-                assert all(f'{one.strip()}="' in line for one in label.split(","))
+@pytest.mark.slow
+def test_the_server_imports_nothing_that_the_image_lacks() -> None:
+    """In a process that hides every other package, `models` and `serving` as the image has them."""
+    names = set((DEPLOY / "packages.txt").read_text().split())
+    code = f"""
+import importlib.abc, importlib.metadata, sys
+from packaging.utils import canonicalize_name
+tops = importlib.metadata.packages_distributions()
+class Hide(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        owners = tops.get(name)
+        if path is None and owners and not {{canonicalize_name(one) for one in owners}} & {names | {"m3net"}!r}:
+            raise ModuleNotFoundError(name, name=name)
+sys.meta_path.insert(0, Hide())
+import serving.server, serving.deploy.healthy
+from scann.scann_ops.py import scann_ops_pybind
+print("all there", "keras" in sys.modules, "models.trainer" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.startswith("all there")
+
+
+# ---- docs/deploy.md
+
+
+def test_the_document_names_what_there_is(exported: dict[str, set[str]]) -> None:
+    text = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    table = dict(re.findall(r"^\| `(:[\w:]+)` \| (.*?) \|", text, re.MULTILINE))
+    there = {re.sub(r"_(bucket|sum|count)$", "", name) if "request_count" not in name else name for name in exported}
+    assert set(table) == there
+    for name, labels in table.items():
+        of = exported.get(name) or exported[f"{name}_sum"]
+        assert set(re.findall(r"`(\w+)`", labels)) == of, name
+    for path in re.findall(r"`((?:serving/deploy|kubernetes)/[\w./-]+\.\w+)`", text):
+        assert (ROOT / path).is_file() or (DEPLOY / path).is_file(), path
+    for line in re.findall(r"^m3net serve .*$", text, re.MULTILINE):
+        from pipeline.cli import parser
+
+        parser().parse_args(line.split()[1:])

@@ -13,7 +13,6 @@ from serving import json_tensors, release
 from serving.call import Call, RequestError
 from serving.calls import Calls
 from serving.manager import Manager
-from serving.page import Page
 from serving.policy import ModelConfig
 from serving.protos import model_pb2, predict_pb2, tensor_pb2
 from serving.servable import Servable
@@ -65,7 +64,7 @@ def outcome(ask: Callable[[], Any]) -> Any:
 def by_rest(manager: Manager, body: bytes) -> bytes:
     """What REST does with a body."""
     calls, spec = Calls(manager), model_pb2.ModelSpec(name="m3net")
-    request, rows = json_tensors.to_request(json_tensors.parse(body), lambda name: calls.inputs(spec, name))
+    request, rows = json_tensors.to_request(json_tensors.parse(body), lambda name: calls.definition(spec, name))
     request.model_spec.name = "m3net"
     return json_tensors.to_json(calls.predict(request, Call(60)), rows)
 
@@ -91,23 +90,6 @@ def test_json_that_is_too_deep(manager: Manager) -> None:
     for body in (b'{"inputs": ' + b"[" * 100_000, b'{"inputs": ' + b"[" * 900 + b"]" * 900 + b"}"):
         with pytest.raises(RequestError):
             by_rest(manager, body)
-
-
-@FUZZ
-@given(
-    document=st.fixed_dictionaries(
-        {"model": st.just("m3net")},
-        optional={
-            "attribute": LEAVES,
-            "k": LEAVES,
-            "id": LEAVES,
-            "image": st.sampled_from([PHOTO["b64"], "", "YQ=="]) | LEAVES,
-        },
-    )
-)
-def test_questions_of_the_page(manager: Manager, document: dict[str, Any]) -> None:
-    answer = outcome(lambda: json.dumps(Page(manager).ask(document, Call(60))))
-    assert isinstance(answer, str) or len(str(answer)) < 2000
 
 
 SHAPES = st.lists(st.sampled_from([-1, 0, 1, 2, 3, 2**31, 2**62]), max_size=3)
