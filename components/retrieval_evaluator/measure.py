@@ -51,14 +51,23 @@ def attribute_rows(table: pa.Table) -> dict[str, pa.Table]:
 
 
 def vectors(table: pa.Table) -> np.ndarray:
-    """The column `vector` as float32 (n, L)."""
+    """The column `vector` as float32 (n, L). Raises: InputError where one is missing, empty or of another length."""
+    lengths = np.asarray(pc.fill_null(pc.list_value_length(table["vector"]), 0))
+    # Without this, lengths that make up for each other would be cut anew into other vectors, and measured.
+    if len(wrong := np.flatnonzero((lengths != lengths[:1]) | (lengths == 0))):
+        raise InputError(
+            f'the vector of "{table["id"][wrong[0]]}" has {lengths[wrong[0]]} numbers, the first {lengths[0]}; embed it again'
+        )
     column = table["vector"].combine_chunks()
     return column.flatten().to_numpy(zero_copy_only=False).astype(np.float32).reshape(len(table), -1)
 
 
 def to_rows(table: pa.Table, role: str) -> Rows:
-    """The labelled rows in `role`, labels multi-hot."""
+    """The labelled rows in `role`, labels multi-hot. Raises: InputError for a label that is no place of a class."""
     cells = table["labels"].to_pylist()
+    for image, cell in zip(table["id"].to_pylist(), cells, strict=True):
+        if any(place is None or place < 0 for place in cell or ()):  # -1 would count from the end: the last class
+            raise InputError(f'the labels {cell} of "{image}" are not all places of classes, which count from 0')
     hot = np.zeros((len(cells), 1 + max((max(c, default=-1) for c in cells if c), default=0)), bool)
     for i, cell in enumerate(cells):
         hot[i, cell or []] = True

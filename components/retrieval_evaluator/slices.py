@@ -72,9 +72,14 @@ def _values(path: Path, split: str, column: str, taxonomy: Taxonomy | None) -> d
         raise InputError(f'no slice "{column}"; there are: {", ".join([CLASS, *sorted(attributes), *more])}')
     found: dict[str, Sequence[str]] = defaultdict(tuple)
     for row in table.to_pylist():
-        found[row["id"]] = tuple(_class_name(column, place, taxonomy) for place in row["labels"])
+        found[row["id"]] = tuple(_class_name(column, place, taxonomy) for place in row["labels"] or ())
     return found
 
 
 def _class_name(attribute: str, place: int, taxonomy: Taxonomy | None) -> str:
-    return taxonomy[attribute].classes[place] if taxonomy else str(place)
+    if taxonomy is None:
+        return str(place)
+    try:
+        return taxonomy[attribute].classes[place]
+    except (KeyError, IndexError):
+        raise InputError(f"the taxonomy has no class {place} of {attribute}; give that of these Embeddings") from None
