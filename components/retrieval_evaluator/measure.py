@@ -40,8 +40,28 @@ def read_embeddings(
         raise InputError(f"{path} is no Embeddings Parquet: {str(error).splitlines()[0]}") from None
     if missing := [c for c in COLUMNS if c not in data.schema.names]:
         raise InputError(f'{path} has no column "{missing[0]}"; Embeddings have: {", ".join(COLUMNS)}')
+    _check_types(path, data.schema)
     asked = [ds.field(name) == value for name, value in (("split", split), ("attribute", attribute)) if value is not None]
-    return data.to_table(columns=list(columns), filter=reduce(and_, asked) if asked else None)
+    try:
+        table = data.to_table(columns=list(columns), filter=reduce(and_, asked) if asked else None)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+    for name in {"id", "attribute"} & {*columns}:
+        if table[name].null_count:
+            raise InputError(f'{path}: the column "{name}" is empty in {table[name].null_count} rows; fill it')
+    return table
+
+
+def _check_types(path: Path, schema: pa.Schema) -> None:
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_dictionary)
+    inner = {"labels": (pa.types.is_integer,), "vector": (pa.types.is_floating, pa.types.is_integer)}
+    for name in COLUMNS:
+        kind = schema.field(name).type
+        of = getattr(kind, "value_type", pa.null()) if name in inner else kind
+        if pa.types.is_null(kind) or any(test(of) for test in inner.get(name, texts)):
+            continue
+        asked = {"labels": "a list of int32", "vector": "a list of float32"}.get(name, "string")
+        raise InputError(f'{path}: the column "{name}" is {kind}; write it as {asked}')
 
 
 def attribute_rows(table: pa.Table) -> dict[str, pa.Table]:
@@ -71,7 +91,10 @@ def to_rows(table: pa.Table, role: str) -> Rows:
     hot = np.zeros((len(cells), 1 + max((max(c, default=-1) for c in cells if c), default=0)), bool)
     for i, cell in enumerate(cells):
         hot[i, cell or []] = True
-    rows = Rows(table["id"].to_pylist(), vectors(table), hot)
+    try:
+        rows = Rows(table["id"].to_pylist(), vectors(table), hot)
+    except ValueError as error:
+        raise InputError(str(error)) from None
     return labelled(rows.take(np.asarray(table["role"].to_pylist()) == role))
 
 
