@@ -33,6 +33,7 @@ class Gallery:
     alive: np.ndarray
 
     def __post_init__(self) -> None:
+        # An instance's own, so that what it remembers goes with it: after a change the masks are other ones.
         object.__setattr__(self, "allowed", lru_cache(_MASKS)(self.allowed))
 
     def allowed(self, where: Where) -> np.ndarray:
