@@ -1,5 +1,7 @@
 """Results as tables: percent with two decimals, the random floor beside what was measured."""
 
+import csv
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,18 +18,29 @@ _KEYS = ("map", "map_at_100", "recall_at_100", "random_map")
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """All results.json in `folder` and one level below it. Raises: InputError where there is none."""
+    """All results.json in `folder` and one level below it. Raises: InputError where there is none, or one that is damaged."""
     files = sorted([*folder.glob("results.json"), *folder.glob("*/results.json")])
     if not files:
         raise InputError(f"{folder} holds no results.json; give the --output of a run")
-    return [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    return [_read(file) for file in files]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        table(found)  # all that tables are made of is there
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{file} is no results.json: {error!r}; run again, or `m3net evaluate` the Embeddings") from None
+    return found
 
 
 def table(results: dict[str, Any], style: str = "text") -> str:
     """One system's table. `style` text, markdown or csv."""
     rows = [_row(name, values) for name, values in [*results["attributes"].items(), ("overall", results["overall"])]]
     if style == "csv":
-        return "\n".join(",".join(map(str, row)) for row in [_HEADER, *rows])
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([_HEADER, *rows])
+        return text.getvalue().rstrip("\n")
     kind = "github" if style == "markdown" else "simple"
     return tabulate(rows, _HEADER, tablefmt=kind, disable_numparse=True, colalign=("left", *["right"] * 6))
 

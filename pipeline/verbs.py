@@ -149,7 +149,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if arguments.slices:
         table["slices"] = slices.slices(found, path, split, arguments.slices, _taxonomy(arguments.taxonomy))
     if arguments.output:
-        arguments.output.write_text(json.dumps(table, ensure_ascii=False, indent=1), encoding="utf-8")
+        _write(arguments.output, json.dumps(table, ensure_ascii=False, indent=1))
     print(f"{results.title(table)}\n\n{results.table(table)}")
     if arguments.slices:
         print(f"\n{results.sliced(table['slices'])}")
@@ -157,6 +157,22 @@ def evaluate(arguments: argparse.Namespace) -> None:
         differences = paired.compare_embeddings(path, arguments.compare, split, protocol)
         print(f"\nMAP@all of {arguments.compare} less that of {path}, percent points, 95 % interval\n")
         print(results.differences(differences))
+
+
+def _write(path: Path, text: str) -> None:
+    """Aside and renamed, so that a full disk leaves what was there; /dev/stdout and its like are written to as they are."""
+    from components.errors import InputError
+
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+        else:
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def _taxonomy(file: Path | None) -> "Taxonomy | None":

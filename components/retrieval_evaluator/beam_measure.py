@@ -11,7 +11,7 @@ Queries travel as a side input, in blocks; of the gallery a process holds one bl
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
 from components.errors import InputError
-from components.retrieval_evaluator.measure import COLUMNS, Measured, attribute_rows, to_rows
+from components.retrieval_evaluator.measure import COLUMNS, Measured, attribute_rows, refuse_twice, to_rows
 from models.metrics import QueryMetrics, Rows, from_ranks, one_query_a_class, shares
 from models.ranking import descending, similarity, tie_keys
 
@@ -87,23 +87,13 @@ class ToBlocks(beam.DoFn):
                 yield GlobalWindows.windowed_value((attribute, _gallery(waiting)))
 
 
-def spread_ids(keyed: tuple[str, Block]) -> Iterator[tuple[tuple[str, int], list[str]]]:
-    """The ids of a block of candidates, by attribute and the first byte of their hash: no worker sees all of them."""
-    attribute, gallery = keyed
-    starts = np.searchsorted(gallery.ties >> np.uint64(56), np.arange(257)).tolist()
-    for part, (start, end) in enumerate(pairwise(starts)):
-        if start < end:
-            yield (attribute, part), list(gallery.rows.ids[start:end])
-
-
-def refuse_twice(keyed: tuple[tuple[str, int], Iterable[list[str]]]) -> None:
-    """Raises: ValueError for an id that stands twice, maybe in two shards: its tie with itself would be open."""
-    (attribute, _), groups = keyed
-    seen: set[str] = set()
-    for one in (one for group in groups for one in group):
-        if one in seen:
-            raise ValueError(f'{attribute}: two candidates have the id "{one}"; an image is one candidate of an attribute')
-        seen.add(one)
+def spread_ids(table: pa.Table, split: str) -> Iterator[tuple[tuple[str, int], list[str]]]:
+    """The ids of a table, by attribute and the first byte of their hash: no worker sees all of them."""
+    for attribute, found in attribute_rows(table.filter(pc.field("split") == split)).items():
+        ids = np.array(found["id"].to_pylist(), object)
+        parts = tie_keys(ids.tolist()) >> np.uint64(56)
+        for part in np.unique(parts):
+            yield (attribute, int(part)), ids[parts == part].tolist()
 
 
 class FindRelevant(beam.DoFn):
@@ -179,7 +169,8 @@ class RankGallery(beam.PTransform):
         """See the class."""
         blocks = tables | beam.ParDo(ToBlocks(self.split, self.protocol)).with_outputs(QUERY, main=CANDIDATE)
         gallery = blocks[CANDIDATE] | "Spread" >> beam.Reshuffle()  # a file of one row group is not one worker's
-        _ = gallery | "Ids" >> beam.FlatMap(spread_ids) | beam.GroupByKey() | beam.Map(refuse_twice)
+        ids = tables | "Ids" >> beam.FlatMap(spread_ids, self.split) | beam.GroupByKey()
+        _ = ids | "Once" >> beam.MapTuple(lambda key, groups: refuse_twice(key[0], chain.from_iterable(groups)))
         queries = blocks[QUERY]
         keys = gallery | "Pass1" >> beam.ParDo(FindRelevant(), beam.pvalue.AsMultiMap(queries))
         named = queries | "ByName" >> beam.MapTuple(lambda attribute, block: ((attribute, block.name), block))

@@ -1,6 +1,7 @@
 """From Embeddings to results.json: exact metrics of every attribute and overall. No TFX, so the command line is quick."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import reduce
 from operator import and_
@@ -19,6 +20,7 @@ from models.metrics import QueryMetrics, Rows, labelled, measure, one_query_a_cl
 FORMAT = 1
 PROTOCOLS = ("attribute", "pair")
 COLUMNS = ("id", "split", "role", "attribute", "labels", "vector")
+_MOST_CLASSES = 1 << 16  # of an attribute: a multi-hot row a photo is held
 _KEYS = {
     "map": "average_precision",
     "map_at_100": "average_precision_at_k",
@@ -86,8 +88,8 @@ def to_rows(table: pa.Table, role: str) -> Rows:
     """The labelled rows in `role`, labels multi-hot. Raises: InputError for a label that is no place of a class."""
     cells = table["labels"].to_pylist()
     for image, cell in zip(table["id"].to_pylist(), cells, strict=True):
-        if any(place is None or place < 0 for place in cell or ()):  # -1 would count from the end: the last class
-            raise InputError(f'the labels {cell} of "{image}" are not all places of classes, which count from 0')
+        if any(place is None or not 0 <= place < _MOST_CLASSES for place in cell or ()):  # -1 would be the last class
+            raise InputError(f'the labels {cell} of "{image}" are not all places of classes, from 0 to {_MOST_CLASSES - 1}')
     hot = np.zeros((len(cells), 1 + max((max(c, default=-1) for c in cells if c), default=0)), bool)
     for i, cell in enumerate(cells):
         hot[i, cell or []] = True
@@ -100,24 +102,28 @@ def to_rows(table: pa.Table, role: str) -> Rows:
 
 @dataclass(frozen=True)
 class Measured:
-    """One attribute: `images` and `metrics` of its queries, `classes` (q, M_n) asked for, among `candidates` candidates."""
+    """One attribute: `images` and `metrics` of its queries, `classes` (q, M_n) asked for, among `candidates` candidates.
+
+    `gallery` is a hash of the candidates' ids and labels; "" where it is not known.
+    """
 
     images: Sequence[str]
     classes: np.ndarray
     metrics: QueryMetrics
     candidates: int
+    gallery: str = ""
 
     def take(self, queries: np.ndarray) -> "Measured":
         """The queries at `queries`, bool (q,), with the ranks they have in the whole gallery."""
         metrics = QueryMetrics(*(getattr(self.metrics, key.name)[queries] for key in fields(QueryMetrics)))
         images = [self.images[i] for i in np.flatnonzero(queries).tolist()]
-        return Measured(images, self.classes[queries], metrics, self.candidates)
+        return Measured(images, self.classes[queries], metrics, self.candidates, self.gallery)
 
 
 def measure_all(path: Path, split: str = "test", protocol: str = "attribute") -> dict[str, Measured]:
     """Every attribute of an Embeddings Parquet that has a labelled query and a labelled candidate; one is held at a time.
 
-    Raises: InputError for another protocol, where no attribute has both, or for an image that is two candidates of one.
+    Raises: InputError for another protocol, where no attribute has both, or for an image that stands twice under one.
     """
     if protocol not in PROTOCOLS:
         raise InputError(f'protocol "{protocol}" is none of {", ".join(PROTOCOLS)}')
@@ -125,10 +131,12 @@ def measure_all(path: Path, split: str = "test", protocol: str = "attribute") ->
     found: dict[str, Measured] = {}
     for name in sorted(names):
         table = read_embeddings(path, split, attribute=name).sort_by("id")
+        refuse_twice(name, table["id"].to_pylist())
         queries, candidates = to_rows(table, "query"), to_rows(table, "candidate")
         if len(queries.ids) and len(candidates.ids):
             queries = one_query_a_class(queries) if protocol == "pair" else queries
-            found[name] = Measured(queries.ids, queries.labels, _measured(path, name, queries, candidates), len(candidates.ids))
+            metrics, gallery = measure(queries, candidates), _gallery(candidates)
+            found[name] = Measured(queries.ids, queries.labels, metrics, len(candidates.ids), gallery)
     if not found:
         raise InputError(f"{path}: no attribute has both a labelled query and a labelled candidate in split {split}")
     return found
@@ -147,11 +155,18 @@ def evaluate(path: Path, *, system: str, dataset: str, split: str = "test", prot
     return results(found, system=system, dataset=dataset, split=split, protocol=protocol)
 
 
-def _measured(path: Path, attribute: str, queries: Rows, candidates: Rows) -> QueryMetrics:
-    try:
-        return measure(queries, candidates)
-    except ValueError as error:
-        raise InputError(f"{path}: {attribute}: {error}") from None
+def refuse_twice(attribute: str, ids: Iterable[str]) -> None:
+    """Raises: InputError for an id that stands twice: its image would count twice, find itself, or tie with itself."""
+    seen: set[str] = set()
+    for one in ids:
+        if one in seen:
+            raise InputError(f'{attribute}: "{one}" stands twice; an image is one query or one candidate of an attribute')
+        seen.add(one)
+
+
+def _gallery(candidates: Rows) -> str:
+    text = "\n".join(candidates.ids).encode() + np.packbits(candidates.labels).tobytes()
+    return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
 def results(found: Mapping[str, Measured], **names: str) -> dict[str, Any]:

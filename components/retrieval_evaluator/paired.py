@@ -12,7 +12,7 @@ from models.intervals import Comparison, compare
 def compare_embeddings(first: Path, second: Path, split: str = "test", protocol: str = "attribute") -> dict[str, Comparison]:
     """MAP@all of `second` less that of `first`, by attribute and "overall".
 
-    Raises: InputError as `measure_all`, and where the two do not ask the same queries of as many candidates.
+    Raises: InputError as `measure_all`, and where the two do not ask the same queries of the same candidates.
     """
     one, other = measure_all(first, split, protocol), measure_all(second, split, protocol)
     if one.keys() != other.keys():
@@ -30,6 +30,8 @@ def _same(name: str, one: Measured, other: Measured, where: str) -> None:
         raise InputError(f"{where}: {name} has other queries in one than in the other; embed the same photos with both")
     if one.candidates != other.candidates:
         raise InputError(f"{where}: {name} ranks {one.candidates} candidates in one and {other.candidates} in the other")
+    if one.gallery != other.gallery:
+        raise InputError(f"{where}: {name} ranks other candidates, or with other labels, in one than in the other")
 
 
 def _trimmed(measured: Measured) -> np.ndarray:

@@ -66,7 +66,8 @@ def curves(lines: Sequence[Line], across: str, label: str, mark: float | None = 
     if mark is not None:
         parts.append(_path("mark", [(frame.x(mark), frame.y(0)), (frame.x(mark), frame.y(frame.top))]))
     for i, one in enumerate(lines):
-        parts.append(_path(f"line l{i}", [(frame.x(x), frame.y(y)) for x, y in one.points]))
+        points = [(frame.x(x), frame.y(y)) for x, y in one.points]
+        parts.append(_path(f"line l{i}", points if len(points) > 1 else _dash(*points[0])))
     middle = round((low + high) / 2)
     return frame.draw(parts, across, sorted({low, middle, high}), label)
 
@@ -92,6 +93,11 @@ def round_up(value: float) -> float:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
     return next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= value * (1 - 1e-9))
+
+
+def _dash(x: float, y: float) -> list[tuple[float, float]]:
+    """A line through one point alone would show nothing."""
+    return [(x - 3, y), (x + 3, y)]
 
 
 def _path(kind: str, points: Sequence[tuple[float, float]]) -> Markup:

@@ -85,12 +85,15 @@ def test_two_processes_give_the_same(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found[name]["metrics"]["average_precision"], one.metrics.average_precision)
 
 
-def test_an_image_in_two_shards_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("role", ["query", "candidate"])
+def test_an_image_in_two_shards_is_refused(tmp_path: Path, role: str) -> None:
     rows = drawn()
     again = next(row for row in rows if row["role"] == "candidate" and row["split"] == "test" and row["labels"])
-    folder = written(tmp_path / "embeddings", [*rows, again], 2)  # the last row and that one lie in different files
-    with pytest.raises(Exception, match=f'two candidates have the id "{again["id"]}"'):
+    folder = written(tmp_path / "embeddings", [*rows, {**again, "role": role}], 2)  # the two lie in different files
+    with pytest.raises(Exception, match=f'"{again["id"]}" stands twice'):
         in_beam(folder)
+    with pytest.raises(InputError, match=f'"{again["id"]}" stands twice'):
+        measure_all(folder)
 
 
 def test_no_query_is_one_line(tmp_path: Path) -> None:

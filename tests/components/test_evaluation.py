@@ -57,7 +57,7 @@ def test_a_file_of_another_kind_is_one_line(tmp_path: Path) -> None:
         read_embeddings(tmp_path / "y.parquet")
     twice = pq.read_table(embeddings(tmp_path / "w.parquet"))
     pq.write_table(pa.concat_tables([twice, twice.filter(pc.field("id") == "i001")]), tmp_path / "w.parquet")
-    with pytest.raises(InputError, match='details: two candidates have the id "i001"'):
+    with pytest.raises(InputError, match='details: "i001" stands twice'):
         evaluate(tmp_path / "w.parquet", system="s", dataset="d")
     with pytest.raises(InputError, match="split nowhere"):
         evaluate(embeddings(tmp_path / "z.parquet"), system="s", dataset="d", split="nowhere")

@@ -74,3 +74,18 @@ def test_two_embeddings(tmp_path: Path) -> None:
 def test_other_queries_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="other queries in one"):
         compare_embeddings(written(tmp_path / "one.parquet"), written(tmp_path / "two.parquet", keep=60))
+
+
+def test_other_candidates_or_labels_are_refused(tmp_path: Path) -> None:
+    one = written(tmp_path / "one.parquet")
+    for name, change in (("ids", {"id": "elsewhere"}), ("labels", {"labels": [2, 3]})):
+        rows = pq.read_table(one).to_pylist()
+        place = next(
+            i
+            for i, r in enumerate(rows)
+            if r["role"] == "candidate" and r["split"] == "test" and r["attribute"] == "details" and r["labels"]
+        )
+        rows[place] |= change
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema(3)), tmp_path / name)
+        with pytest.raises(InputError, match="details ranks other candidates, or with other labels"):
+            compare_embeddings(one, tmp_path / name)

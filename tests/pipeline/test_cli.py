@@ -14,7 +14,8 @@ def m3net(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProce
 
 
 @pytest.mark.parametrize(
-    "verb", ["", "sample", "run", "demo", "study", "evaluate", "results", "serve", "query", "compile", "doctor"]
+    "verb",
+    ["", "sample", "run", "demo", "study", "evaluate", "results", "report", "releases", "serve", "query", "compile", "doctor"],
 )
 def test_help_of_every_verb_loads_nothing_heavy(verb: str) -> None:
     code = (
@@ -46,6 +47,8 @@ def test_help_of_every_verb_loads_nothing_heavy(verb: str) -> None:
     (["sample", "drawn", "--photos", "3"], "photos must lie in"),
     (["query", "photo.png", "--attribute", "neckline", "--release", "nowhere"], "holds no release"),
     (["results", "."], "holds no results.json"),
+    (["results", "old"], "is no results.json"),
+    (["report", "."], "holds no tfx/metadata.sqlite"),
     (["evaluate", "empty.csv"], "no Embeddings Parquet"),
     (["serve", "nowhere"], "is no folder"),
     (["query", "nowhere.jpg", "--attribute", "neckline"], "nowhere.jpg"),
@@ -54,6 +57,8 @@ def test_help_of_every_verb_loads_nothing_heavy(verb: str) -> None:
 ])  # fmt: skip
 def test_a_mistake_is_one_line(tmp_path: Path, arguments: list[str], words: str) -> None:
     (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "old" / "run").mkdir(parents=True)
+    (tmp_path / "old" / "run" / "results.json").write_text('{"format": 1, "attrib')
     Image.new("RGB", (8, 8)).save(tmp_path / "photo.png")
     done = m3net(*arguments, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
