@@ -29,7 +29,8 @@ class RemoteModel:
 
     def __init__(self, address: str, model_name: str, version: int, definitions: dict[str, Any]) -> None:
         self._asked = Asked(address, model_name, _SECONDS, version)
-        self._channel = grpc.insecure_channel(address, OPTIONS)
+        # In turns, where several embedders stand behind one name.
+        self._channel = grpc.insecure_channel(address, [*OPTIONS, ("grpc.lb_policy_name", "round_robin")])
         self._service = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         try:
             self._check(definitions)
