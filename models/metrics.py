@@ -14,9 +14,9 @@ from threadpoolctl import threadpool_limits
 from models.ranking import ranks_of, similarity, tie_keys
 
 K = 100  # the depth of MAP@100 and Recall@100
-_BLOCK_SCORES = 131_072  # scores a core holds at once, with their keys 2 MB, unless those of `_QUERIES` queries are more
+_BLOCK_SCORES = 1 << 18  # scores a core holds at once, with their keys 4 MB, unless those of `_QUERIES` queries are more
 _QUERIES = 4  # a gallery of millions is cast to float64 tile by tile once for so many
-_TILE = 512  # candidates, whose scores stay in a core's cache
+_TILE = 2_048  # candidates
 
 
 @dataclass(frozen=True)

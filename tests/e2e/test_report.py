@@ -57,7 +57,7 @@ def test_a_moved_run_still_has_a_report_and_compares_with_itself(output: Path, t
     done = m3net("report", str(tmp_path / "moved"), "--compare", str(output))
     assert done.stdout.strip() == str(tmp_path / "moved" / "report.html")
     page = (tmp_path / "moved" / "report.html").read_text()
-    differences = re.findall(r"<td>([+-]\d+\.\d\d)</td>", page)
+    differences = re.findall(r"<td>([+-]\d+\.\d\d) <small>", page)
     assert set(differences) == {"+0.00"}
     assert "Their galleries differ" not in page
 
