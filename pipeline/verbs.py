@@ -4,12 +4,9 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.config import QUICK, Config, ConfigError, load
-
-if TYPE_CHECKING:
-    from models.taxonomy import Taxonomy
 
 
 def mistakes() -> tuple[type[Exception], ...]:
@@ -139,50 +136,9 @@ def _of_study(arguments: argparse.Namespace, name: str, seed: int) -> argparse.N
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Exact metrics of any Embeddings Parquet."""
-    from components.retrieval_evaluator import measure, paired, slices
-    from pipeline import results
+    from pipeline import evaluation
 
-    path, split, protocol = arguments.embeddings, arguments.split, arguments.protocol
-    names = {"system": arguments.system or path.stem, "dataset": path.resolve().parent.name}
-    found = measure.measure_all(path, split, protocol)
-    table = measure.results(found, **names, split=split, protocol=protocol)
-    if arguments.slices:
-        table["slices"] = slices.slices(found, path, split, arguments.slices, _taxonomy(arguments.taxonomy))
-    if arguments.output:
-        _write(arguments.output, json.dumps(table, ensure_ascii=False, indent=1))
-    print(f"{results.title(table)}\n\n{results.table(table)}")
-    if arguments.slices:
-        print(f"\n{results.sliced(table['slices'])}")
-    if arguments.compare:
-        differences = paired.compare_embeddings(path, arguments.compare, split, protocol)
-        print(f"\nMAP@all of {arguments.compare} less that of {path}, percent points, 95 % interval\n")
-        print(results.differences(differences))
-
-
-def _write(path: Path, text: str) -> None:
-    """Aside and renamed, so that a full disk leaves what was there; /dev/stdout and its like are written to as they are."""
-    from components.errors import InputError
-
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")
-        else:
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise InputError(f"{path} cannot be written: {error.strerror}") from None
-
-
-def _taxonomy(file: Path | None) -> "Taxonomy | None":
-    from components.errors import InputError
-    from models.taxonomy import Taxonomy
-
-    try:
-        return Taxonomy.from_json(file.read_text(encoding="utf-8")) if file else None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{file}: {error}") from None
+    evaluation.run(arguments)
 
 
 def results(arguments: argparse.Namespace) -> None:

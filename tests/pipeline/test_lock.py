@@ -36,4 +36,4 @@ def test_a_second_run_is_refused_and_a_killed_one_leaves_no_lock(tmp_path: Path)
 def test_a_run_may_follow_a_run(tmp_path: Path) -> None:
     for _ in range(2):
         with exclusive(tmp_path), exclusive(tmp_path / "another"):
-            pass
+            assert (tmp_path / "another" / ".lock").read_text() == f"{os.getpid()}\n"

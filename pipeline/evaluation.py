@@ -1,0 +1,50 @@
+"""`m3net evaluate`: exact metrics of any Embeddings Parquet, cut and compared as asked."""
+
+import argparse
+import json
+from pathlib import Path
+
+from components.errors import InputError
+from components.retrieval_evaluator import measure, paired, slices
+from models.taxonomy import Taxonomy
+from pipeline import results
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Measures, prints the tables, and writes results.json if asked to. Raises: InputError."""
+    path, split, protocol = arguments.embeddings, arguments.split, arguments.protocol
+    names = {"system": arguments.system or path.stem, "dataset": path.resolve().parent.name}
+    found = measure.measure_all(path, split, protocol)
+    table = measure.results(found, **names, split=split, protocol=protocol)
+    if arguments.slices:
+        table["slices"] = slices.slices(found, path, split, arguments.slices, _taxonomy(arguments.taxonomy))
+    if arguments.output:
+        _write(arguments.output, json.dumps(table, ensure_ascii=False, indent=1))
+    print(f"{results.title(table)}\n\n{results.table(table)}")
+    if arguments.slices:
+        print(f"\n{results.sliced(table['slices'])}")
+    if arguments.compare:
+        differences = paired.compare_embeddings(path, arguments.compare, split, protocol)
+        print(f"\nMAP@all of {arguments.compare} less that of {path}, percent points, 95 % interval\n")
+        print(results.differences(differences))
+
+
+def _write(path: Path, text: str) -> None:
+    """Aside and renamed, so that a full disk leaves what was there; /dev/stdout and its like are written to as they are."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+        else:
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _taxonomy(file: Path | None) -> Taxonomy | None:
+    try:
+        return Taxonomy.from_json(file.read_text(encoding="utf-8")) if file else None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: {error}") from None
