@@ -1,6 +1,7 @@
 """Photos of a chunk: opened, made ready to be stored, and signed, each once."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
@@ -38,8 +39,12 @@ class DecodeChunk(beam.DoFn):
 def read(location: str) -> bytes:
     """The bytes of a photo, wherever it lies. Raises: PhotoError."""
     try:
+        if "://" not in location and _endless(Path(location)):
+            raise PhotoError("it is a pipe or a device, not a file")
         with FileSystems.open(location) as file:
             data: bytes = file.read(MAX_BYTES + 1)
+    except PhotoError:
+        raise
     except FileNotFoundError:
         raise PhotoError("the file is not there") from None
     except Exception as error:  # a cloud's client has errors of its own; one photo that it refuses is one rejected row
@@ -50,3 +55,8 @@ def read(location: str) -> bytes:
     if not data:
         raise PhotoError("the file is empty")
     return data
+
+
+def _endless(path: Path) -> bool:
+    """A pipe or a device: to read one may never end, and the whole run with it."""
+    return not (path.is_file() or path.is_dir()) and path.exists()

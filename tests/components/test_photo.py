@@ -1,13 +1,16 @@
 """One photo: every kind that shops have is one upright RGB JPEG, and every kind of trick or damage one reason."""
 
 import io
+import os
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from components.catalogue_gen.decode import read
 from components.catalogue_gen.photo import PhotoError, normalise
 
 
@@ -112,3 +115,10 @@ def test_a_small_file_that_would_fill_memory_is_refused_or_read_within_bounds() 
 def test_damaged_exif_costs_the_turn_and_not_the_photo() -> None:
     data = encoded(RED)
     assert opened(data[:2] + b"\xff\xe1\x00\x20Exif\0\0MM\0*" + b"\xff" * 20 + data[2:]).size == (40, 60)
+
+
+def test_a_pipe_or_a_device_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    for location in (str(tmp_path / "pipe.jpg"), "/dev/zero"):
+        with pytest.raises(PhotoError, match="a pipe or a device"):
+            read(location)
