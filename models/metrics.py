@@ -1,6 +1,6 @@
 """Exact retrieval metrics of one attribute: average precision over the whole gallery, and AP and recall at k.
 
-NumPy alone, so that anyone can measure any vectors. `models/ranking.py` states the rule by which candidates rank.
+NumPy and threadpoolctl alone, so that anyone can measure any vectors. `models/ranking.py` states the rule by which candidates rank.
 """
 
 import os

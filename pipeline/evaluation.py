@@ -24,7 +24,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.slices:
         print(f"\n{results.sliced(table['slices'])}")
     if arguments.compare:
-        differences = paired.compare_embeddings(path, arguments.compare, split, protocol)
+        second = measure.measure_all(arguments.compare, split, protocol)
+        differences = paired.compare_measured(found, second, f"{path} and {arguments.compare}")
         print(f"\nMAP@all of {arguments.compare} less that of {path}, percent points, 95 % interval\n")
         print(results.differences(differences))
 

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from models.taxonomy import Taxonomy
 from serving.items import LABEL
-from serving.release import ITEMS, Manifest, read_manifest
+from serving.release import ITEMS, Manifest, read_manifest, sync_one
 
 FOLDER = ".changes"  # no integer, so that no server takes it for a version
 _VECTOR = "vector/"
@@ -130,15 +130,7 @@ def _write(file: Path, rows: list[dict[str, Any]], taxonomy: Taxonomy, manifest:
         opened.flush()
         os.fsync(opened.fileno())
     partial.rename(file)
-    _sync(file.parent)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_one(file.parent)
 
 
 @contextmanager

@@ -184,7 +184,7 @@ def push(releases: Path, compose_into: Callable[[Path, int], Any]) -> int:
                 raise ReleaseError(f"{releases}: version {version} was composed as another; pass on the version given")
             _sync(partial)
             if _rename(partial, releases / str(version)):
-                _sync_one(releases)
+                sync_one(releases)
                 return version
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -239,10 +239,10 @@ def _sha256(path: Path) -> str:
 
 def _sync(folder: Path) -> None:
     for path in (*folder.rglob("*"), folder):
-        _sync_one(path)
+        sync_one(path)
 
 
-def _sync_one(path: Path) -> None:
+def sync_one(path: Path) -> None:
     """fsync of a file or a folder."""
     handle = os.open(path, os.O_RDONLY)
     try:

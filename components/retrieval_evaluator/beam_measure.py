@@ -89,7 +89,8 @@ class ToBlocks(beam.DoFn):
 
 def spread_ids(table: pa.Table, split: str) -> Iterator[tuple[tuple[str, int], list[str]]]:
     """The ids of a table, by attribute and the first byte of their hash: no worker sees all of them."""
-    for attribute, found in attribute_rows(table.filter(pc.field("split") == split)).items():
+    slim = table.select(["split", "attribute", "id"])  # before rows are sorted: vectors are not needed here
+    for attribute, found in attribute_rows(slim.filter(pc.field("split") == split)).items():
         ids = np.array(found["id"].to_pylist(), object)
         parts = tie_keys(ids.tolist()) >> np.uint64(56)
         for part in np.unique(parts):

@@ -1,24 +1,24 @@
 """Two systems on the same queries: the difference of their MAP, its interval and a permutation test, by attribute."""
 
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
 
 from components.errors import InputError
-from components.retrieval_evaluator.measure import Measured, measure_all
+from components.retrieval_evaluator.measure import Measured
 from models.intervals import Comparison, compare
 
 
-def compare_embeddings(first: Path, second: Path, split: str = "test", protocol: str = "attribute") -> dict[str, Comparison]:
-    """MAP@all of `second` less that of `first`, by attribute and "overall".
+def compare_measured(one: Mapping[str, Measured], other: Mapping[str, Measured], where: str) -> dict[str, Comparison]:
+    """MAP@all of `other` less that of `one`, both of `measure_all`, by attribute and "overall".
 
-    Raises: InputError as `measure_all`, and where the two do not ask the same queries of the same candidates.
+    Args: where: names both, for errors.
+    Raises: InputError where the two do not ask the same queries of the same candidates.
     """
-    one, other = measure_all(first, split, protocol), measure_all(second, split, protocol)
     if one.keys() != other.keys():
-        raise InputError(f"{first} and {second} have other attributes: {', '.join(sorted(one.keys() ^ other.keys()))}")
+        raise InputError(f"{where} have other attributes: {', '.join(sorted(one.keys() ^ other.keys()))}")
     for name in one:
-        _same(name, one[name], other[name], f"{first} and {second}")
+        _same(name, one[name], other[name], where)
     pairs = {name: (one[name].metrics.average_precision, other[name].metrics.average_precision) for name in one}
     found = {name: compare(*pair, one[name].images) for name, pair in pairs.items()}
     before, after = (np.concatenate([pair[side] for pair in pairs.values()]) for side in (0, 1))

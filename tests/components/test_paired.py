@@ -9,9 +9,9 @@ import pytest
 
 from components.embedder.embed import schema
 from components.errors import InputError
-from components.retrieval_evaluator.measure import evaluate
-from components.retrieval_evaluator.paired import compare_embeddings
-from models.intervals import compare, interval
+from components.retrieval_evaluator.measure import evaluate, measure_all
+from components.retrieval_evaluator.paired import compare_measured
+from models.intervals import Comparison, compare, interval
 from tests.components.test_beam_measure import drawn
 
 
@@ -53,6 +53,10 @@ def written(path: Path, keep: int = 80, sign: float = 1.0) -> Path:
     found = [{**row, "vector": sign * np.asarray(row["vector"])} for row in drawn()[: 2 * keep]]
     pq.write_table(pa.Table.from_pylist(found, schema=schema(3)), path)
     return path
+
+
+def compare_embeddings(first: Path, second: Path) -> dict[str, Comparison]:
+    return compare_measured(measure_all(first), measure_all(second), f"{first} and {second}")
 
 
 def test_two_embeddings(tmp_path: Path) -> None:

@@ -240,7 +240,7 @@ STEPS = {
     "synced": ("release._rename = die", 0),
     "renamed": ("rename = release._rename\nrelease._rename = lambda a, b: (rename(a, b), die())", 1),
     "before the folder is synced": (
-        "one = release._sync_one\nrelease._sync_one = lambda p: die() if p == releases else one(p)",
+        "one = release.sync_one\nrelease.sync_one = lambda p: die() if p == releases else one(p)",
         1,
     ),
 }
