@@ -1,7 +1,6 @@
 """`m3net evaluate`: exact metrics of any Embeddings Parquet, cut and compared as asked."""
 
 import argparse
-import json
 from pathlib import Path
 
 from components.errors import InputError
@@ -19,7 +18,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.slices:
         table["slices"] = slices.slices(found, path, split, arguments.slices, _taxonomy(arguments.taxonomy))
     if arguments.output:
-        _write(arguments.output, json.dumps(table, ensure_ascii=False, indent=1))
+        results.write(arguments.output, table)
     print(f"{results.title(table)}\n\n{results.table(table)}")
     if arguments.slices:
         print(f"\n{results.sliced(table['slices'])}")
@@ -28,20 +27,6 @@ def run(arguments: argparse.Namespace) -> None:
         differences = paired.compare_measured(found, second, f"{path} and {arguments.compare}")
         print(f"\nMAP@all of {arguments.compare} less that of {path}, percent points, 95 % interval\n")
         print(results.differences(differences))
-
-
-def _write(path: Path, text: str) -> None:
-    """Aside and renamed, so that a full disk leaves what was there; /dev/stdout and its like are written to as they are."""
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")
-        else:
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise InputError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def _taxonomy(file: Path | None) -> Taxonomy | None:

@@ -34,6 +34,24 @@ def _read(file: Path) -> dict[str, Any]:
     return found
 
 
+def write(path: Path, found: dict[str, Any]) -> None:
+    """Aside and renamed, so that a kill or a full disk leaves what was there; /dev/stdout and its like as they are.
+
+    Raises: InputError where it cannot be written.
+    """
+    text = json.dumps(found, ensure_ascii=False, indent=1)
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+        else:
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(f"{path} cannot be written: {error.strerror}") from None
+
+
 def table(results: dict[str, Any], style: str = "text") -> str:
     """One system's table. `style` text, markdown or csv."""
     rows = [_row(name, values) for name, values in [*results["attributes"].items(), ("overall", results["overall"])]]

@@ -109,8 +109,8 @@ def _read(output: Path, name: str, seed: int) -> dict[str, Any] | None:
 
 
 def _write(file: Path, found: dict[str, Any]) -> None:
-    """Beside and renamed: a killed study has whole results or none."""
+    """A killed study has whole results or none."""
+    from pipeline import results
+
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(found, ensure_ascii=False, indent=1), encoding="utf-8")
-    partial.rename(file)
+    results.write(file, found)
