@@ -217,10 +217,10 @@ def test_a_split_without_files_and_a_file_cut_short_stop_the_run(sample: Sample,
 
 
 def test_the_staging_folder_follows_from_model_and_examples(sample: Sample, tmp_path: Path) -> None:
-    output = str(tmp_path / "Embedder" / "embeddings" / "7")
+    output, next_output = (str(tmp_path / "Embedder" / "embeddings" / number) for number in "78")
     folder = staging(output, sample.examples, ["test"], sample.model)
     assert Path(folder).parent == tmp_path / "Embedder" / "staging"
-    assert staging(output.replace("7", "8"), sample.examples, ["test"], sample.model) == folder
+    assert staging(next_output, sample.examples, ["test"], sample.model) == folder
     assert staging(output, sample.examples, ["train"], sample.model) != folder
     other = tmp_path / "model.keras"
     other.write_bytes(Path(sample.model).read_bytes() + b" ")
