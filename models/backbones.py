@@ -7,6 +7,7 @@ import keras
 from keras import KerasTensor as Tensor
 from keras import layers
 
+from models.normalization import FusedBatchNormalization
 from models.registry import BACKBONES, resolve
 
 SMALL_WIDTHS = (64, 128, 256)  # channels of the small backbone's three blocks
@@ -48,7 +49,7 @@ def _convolution(x: Tensor, width: int, kernel: int, stride: int) -> Tensor:
     """Convolution and batch normalisation, (B, H, W, C) to (B, H / stride, W / stride, width)."""
     x = layers.Conv2D(width, kernel, stride, padding="same", use_bias=False, kernel_initializer="he_normal")(x)
     # Keras's default momentum 0.99 still remembers the random start when a run of a few hundred steps ends.
-    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
+    return FusedBatchNormalization(momentum=0.9, epsilon=1e-5)(x)
 
 
 def _residual_block(x: Tensor, width: int) -> Tensor:

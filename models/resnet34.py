@@ -7,6 +7,8 @@ import numpy as np
 from keras import KerasTensor as Tensor
 from keras import layers
 
+from models.normalization import FusedBatchNormalization
+
 # ImageNet's colour statistics, of pixels in 0..255, under which the weights that are around were trained.
 MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 BLOCKS = {64: 3, 128: 4, 256: 6}  # residual blocks by width, in order
@@ -41,7 +43,7 @@ def _convolution(x: Tensor, width: int, kernel: int, stride: int, name: str, nor
     """Convolution and batch normalisation under the checkpoint's names; padded evenly, as it was trained."""
     x = layers.ZeroPadding2D(kernel // 2)(x) if kernel > 1 else x
     x = layers.Conv2D(width, kernel, stride, use_bias=False, kernel_initializer="he_normal", name=_named(name))(x)
-    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=_named(norm))(x)
+    return FusedBatchNormalization(momentum=0.9, epsilon=1e-5, name=_named(norm))(x)
 
 
 def _block(x: Tensor, width: int, stride: int, name: str) -> Tensor:
