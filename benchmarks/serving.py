@@ -145,7 +145,7 @@ def latencies(client: Client, encoded: list[bytes], rate: float, seconds: float)
 def children(pid: int) -> list[int]:
     """Its child processes: the server, started by `running`."""
     found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout.split()
-    return [int(one) for one in found if "serving.server" in Path(f"/proc/{one}/cmdline").read_text()]
+    return [int(one) for one in found if "serving.serve" in Path(f"/proc/{one}/cmdline").read_text()]
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -164,9 +164,9 @@ def _report(folder: Path, other: Path | None = None) -> Path:
 
 def serve(arguments: argparse.Namespace) -> int:
     """The server, until it is told to stop."""
-    from serving import server
+    from serving import serve as command
 
-    return server.serve(arguments)
+    return command.serve(arguments)
 
 
 def releases(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The server's flags, known to `m3net serve` and `python -m serving.server`; quick to import.
+"""The server's flags, known to `m3net serve` and `python -m serving.serve`; quick to import.
 
 Those of TF Serving are taken as it spells them, with underscores, and with hyphens.
 """

@@ -1,14 +1,10 @@
 """TensorFlow Serving's gRPC services: who waits, what went wrong and how long it took; the answers are `calls`'."""
 
-import hmac
 import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
-
-import grpc
 
 from serving.call import Call, Code, RequestError
 from serving.calls import Calls
@@ -71,49 +67,3 @@ class ModelService(_Service):
 
     GetModelStatus = _served("GetModelStatus", Calls.status)
     HandleReloadConfigRequest = _served("HandleReloadConfigRequest", Calls.reload)
-
-
-class Pool(ThreadPoolExecutor):
-    """The threads that answer; knows when none is at work and none is asked for."""
-
-    def __init__(self, threads: int) -> None:
-        super().__init__(threads)
-        self._under_way = 0
-        self._changed = threading.Condition()
-
-    def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> "Future[Any]":
-        """See `concurrent.futures.Executor`; gRPC hands every request over here."""
-        with self._changed:
-            self._under_way += 1
-        future = super().submit(function, *arguments, **named)
-        future.add_done_callback(self._done)
-        return future
-
-    def _done(self, _: "Future[Any]") -> None:
-        with self._changed:
-            self._under_way -= 1
-            self._changed.notify_all()
-
-    def wait_idle(self, seconds: float) -> None:
-        """Returns once all is answered, or `seconds` are over."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._under_way, seconds)
-
-
-class TokenCheck(grpc.ServerInterceptor):
-    """Refuses calls without `authorization: Bearer <token>`; health checks, which tell nothing, go through."""
-
-    def __init__(self, token: str) -> None:
-        self._expected = f"Bearer {token}".encode()
-
-        def refuse(_: Any, context: Any) -> None:
-            context.abort(Code.UNAUTHENTICATED, "a bearer token is needed, as metadata authorization")
-
-        self._refusal = grpc.unary_unary_rpc_method_handler(refuse)
-
-    def intercept_service(self, continuation: Callable[[Any], Any], details: Any) -> Any:
-        """See `grpc.ServerInterceptor`."""
-        given = dict(details.invocation_metadata).get("authorization", "")
-        if details.method.startswith("/grpc.health.") or hmac.compare_digest(given.encode(), self._expected):
-            return continuation(details)
-        return self._refusal

@@ -31,7 +31,7 @@ def running(releases: Path) -> Iterator[str]:
     Raises: MismatchError if it does not come up.
     """
     with tempfile.TemporaryFile("w+") as errors:
-        command = [sys.executable, "-m", "serving.server", str(releases), "--port", "0"]
+        command = [sys.executable, "-m", "serving.serve", str(releases), "--port", "0"]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
         try:
             assert server.stdout is not None

@@ -153,7 +153,7 @@ class Running:
     """A server in a process of its own, its flags as given; `lines` is what it has said so far."""
 
     def __init__(self, *arguments: str | Path, port: int = 0) -> None:
-        command = [sys.executable, "-m", "serving.server", *map(str, arguments), "--port", str(port)]
+        command = [sys.executable, "-m", "serving.serve", *map(str, arguments), "--port", str(port)]
         self.process = subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
         )

@@ -291,7 +291,7 @@ class Hide(importlib.abc.MetaPathFinder):
         if path is None and owners and not {{canonicalize_name(one) for one in owners}} & {names | {"m3net"}!r}:
             raise ModuleNotFoundError(name, name=name)
 sys.meta_path.insert(0, Hide())
-import serving.server, serving.deploy.healthy
+import serving.serve, serving.deploy.healthy
 from scann.scann_ops.py import scann_ops_pybind
 print("all there", "keras" in sys.modules, "models.trainer" in sys.modules)
 """

@@ -304,8 +304,8 @@ import sys, time
 from pathlib import Path
 real, wrong = time.time, Path(sys.argv.pop(1))
 time.time = lambda: real() - 3600 * wrong.exists()
-from serving import server
-sys.exit(server.main(sys.argv[1:]))
+from serving import serve
+sys.exit(serve.main(sys.argv[1:]))
 """
 
 

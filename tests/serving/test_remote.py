@@ -117,7 +117,7 @@ def states(server: Server) -> list[tuple[int, int, str]]:
 
 WITHOUT = """
 import sys
-from serving import server
+from serving import serve
 heavy = {"tensorflow", "keras", "tfx"} & set(sys.modules)
 assert not heavy, heavy
 """

@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from serving import release
@@ -73,6 +74,9 @@ def test_without_the_token(guarded: Guarded, photo: Callable[[int], bytes], toke
             client.classify(photo(1))
         with pytest.raises(ClientError, match="UNAUTHENTICATED"):
             client.versions()
+    credentials = guarded.tls(guarded.client).credentials()
+    with grpc.secure_channel(guarded.address, credentials) as channel, pytest.raises(grpc.RpcError, match="UNAUTHENTICATED"):
+        ProtoReflectionDescriptorDatabase(channel).get_services()
 
 
 def test_without_the_right_certificate(guarded: Guarded, photo: Callable[[int], bytes]) -> None:
@@ -183,7 +187,7 @@ def test_bombs(address: str, photo: Callable[[int], bytes]) -> None:
 
 
 def test_mistakes_in_flags_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from serving.server import main
+    from serving.serve import main
 
     (tmp_path / "empty").write_text("")
     (tmp_path / "ssl").write_text('server_key: "x" server_cert: "y"')

@@ -11,7 +11,7 @@ import pytest
 
 from serving import release
 from serving.client import Client, ClientError
-from serving.server import main
+from serving.serve import main
 from tests.serving.load import Askers
 
 
