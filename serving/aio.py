@@ -6,33 +6,15 @@ from typing import Any
 
 import grpc
 import numpy as np
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
-from serving.asking import OPTIONS, Asked, Neighbour, Tls, names, strings
-from serving.protos import model_service_pb2_grpc, prediction_service_pb2_grpc
+from serving.asking import Connected, Neighbour, names, strings
 
 
-class AsyncClient:
+class AsyncClient(Connected):
     """See `serving.client.Client`: the same arguments, methods and errors. To be made within a running event loop."""
 
-    def __init__(
-        self,
-        address: str,
-        model_name: str = "m3net",
-        timeout: float = 10.0,
-        *,
-        version: int | None = None,
-        label: str = "",
-        tls: Tls | None = None,
-        token: str = "",
-    ) -> None:
-        self._asked = Asked(address, model_name, timeout, version, label, token)
-        self._channel = (
-            grpc.aio.secure_channel(address, tls.credentials(), OPTIONS) if tls else grpc.aio.insecure_channel(address, OPTIONS)
-        )
-        self._predict = prediction_service_pb2_grpc.PredictionServiceStub(self._channel).Predict
-        self._status = model_service_pb2_grpc.ModelServiceStub(self._channel).GetModelStatus
-        self._health = health_pb2_grpc.HealthStub(self._channel).Check
+    _grpc = grpc.aio
 
     async def __aenter__(self) -> "AsyncClient":
         return self
@@ -48,9 +30,9 @@ class AsyncClient:
 
     async def ready(self) -> bool:
         """See `Client.ready`."""
-        request = health_pb2.HealthCheckRequest(service=self._asked.model_name)
+        request = health_pb2.HealthCheckRequest(service=self.model_name)
         try:
-            answer = await self._health(request, timeout=self._asked.timeout)
+            answer = await self._health(request, timeout=self.timeout)
         except grpc.RpcError:
             return False
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
@@ -98,6 +80,6 @@ class AsyncClient:
 
     async def _call(self, method: Any, request: Any) -> Any:
         try:
-            return await method(request, timeout=self._asked.timeout, metadata=self._asked.metadata)
+            return await method(request, timeout=self.timeout, metadata=self._asked.metadata)
         except grpc.RpcError as error:
             raise self._asked.failed(error) from None

@@ -3,12 +3,19 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import grpc
 import numpy as np
+from grpc_health.v1 import health_pb2_grpc
 
-from serving.protos import get_model_status_pb2, model_pb2, predict_pb2
+from serving.protos import (
+    get_model_status_pb2,
+    model_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
 from serving.tensors import from_proto, to_proto
 
 _MOST_BYTES = 64 << 20  # of a message; gRPC's own limits, 4 MB of an answer and 256 KB kept to ask again, are a few photos
@@ -149,6 +156,34 @@ class Asked:
             advice = "ask again, or with a longer timeout"
             return ClientError(f"{self.address} did not answer within {self.timeout:g} seconds; {advice}", code)
         return ClientError(f"{self.address} answered {code.name}: {error.details()}", code)
+
+
+class Connected:
+    """The connection of a client, and whom it asks; `_grpc` is grpc, or its side for asyncio. See `serving.client.Client`."""
+
+    _grpc: ClassVar[Any] = grpc
+
+    def __init__(
+        self,
+        address: str,
+        model_name: str = "m3net",
+        timeout: float = 10.0,
+        *,
+        version: int | None = None,
+        label: str = "",
+        tls: Tls | None = None,
+        token: str = "",
+    ) -> None:
+        self.address, self.model_name, self.timeout = address, model_name, timeout
+        self._asked = Asked(address, model_name, timeout, version, label, token)
+        self._channel = (
+            self._grpc.secure_channel(address, tls.credentials(), OPTIONS)
+            if tls
+            else self._grpc.insecure_channel(address, OPTIONS)
+        )
+        self._predict = prediction_service_pb2_grpc.PredictionServiceStub(self._channel).Predict
+        self._status = model_service_pb2_grpc.ModelServiceStub(self._channel).GetModelStatus
+        self._health = health_pb2_grpc.HealthStub(self._channel).Check
 
 
 def _neighbour(item: bytes, classes: bytes, score: float, image: bytes) -> Neighbour:

@@ -9,15 +9,14 @@ from typing import Any
 
 import grpc
 import numpy as np
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
-from serving.asking import OPTIONS, Asked, ClientError, Neighbour, Tls, names, strings
-from serving.protos import model_service_pb2_grpc, prediction_service_pb2_grpc
+from serving.asking import ClientError, Connected, Neighbour, Tls, names, strings
 
 __all__ = ["Client", "ClientError", "Neighbour", "Tls"]
 
 
-class Client:
+class Client(Connected):
     """Asks `address`, as host:port; every method raises ClientError. A context manager, which closes it.
 
     Args:
@@ -25,26 +24,6 @@ class Client:
         version, label: which of the model's versions; the newest where neither is given.
         tls: for a server with an SSLConfig. token: the bearer token it asks for.
     """
-
-    def __init__(
-        self,
-        address: str,
-        model_name: str = "m3net",
-        timeout: float = 10.0,
-        *,
-        version: int | None = None,
-        label: str = "",
-        tls: Tls | None = None,
-        token: str = "",
-    ) -> None:
-        self._asked = Asked(address, model_name, timeout, version, label, token)
-        self.address, self.model_name, self.timeout = address, model_name, timeout
-        self._channel = (
-            grpc.secure_channel(address, tls.credentials(), OPTIONS) if tls else grpc.insecure_channel(address, OPTIONS)
-        )
-        self._predict = prediction_service_pb2_grpc.PredictionServiceStub(self._channel).Predict
-        self._status = model_service_pb2_grpc.ModelServiceStub(self._channel).GetModelStatus
-        self._health = health_pb2_grpc.HealthStub(self._channel).Check
 
     def __enter__(self) -> "Client":
         return self
