@@ -69,7 +69,8 @@ class RemoteModel:
             raise RequestError(code if kept else Code.UNAVAILABLE, f"the embedder: {error.details()}") from None
         version = answer.model_spec.version.value
         if version != asked.version:
-            raise RequestError(Code.INTERNAL, f"the embedder answered with version {version}, not {asked.version}")
+            told = f"the embedder {asked.address} answered with version {version}, not the {asked.version} it was asked for"
+            raise RequestError(Code.INTERNAL, f"{told}; its vectors are not taken")
         try:
             return asked.outputs(answer)
         except ClientError as error:

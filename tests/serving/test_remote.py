@@ -5,9 +5,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from serving import manager as managing
@@ -15,7 +17,7 @@ from serving import release
 from serving.client import Client, ClientError
 from serving.manager import Status
 from serving.policy import ModelConfig, Policy
-from serving.protos import meta_graph_pb2
+from serving.protos import meta_graph_pb2, model_service_pb2_grpc, prediction_service_pb2_grpc
 from serving.remote import RemoteModel
 from serving.server import Server, Settings
 from tests.serving.drawn import Drawn
@@ -104,6 +106,54 @@ def test_a_version_is_waited_for_and_then_taken(
         until(lambda: client.versions()[2] == "AVAILABLE")
         expected = [i for i, _, _ in Drawn(2).neighbours(40, "pocket", 4)]
         assert [one.id for one in client.search(photo(40), "pocket", 4)] == expected
+
+
+class Astray:
+    """Hands everything on to a real embedder, and once `version` is set, says that this one answered."""
+
+    def __init__(self, address: str) -> None:
+        self.version, self._channel = 0, grpc.insecure_channel(address)
+        self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+        self._states = model_service_pb2_grpc.ModelServiceStub(self._channel)
+        self._server = grpc.server(ThreadPoolExecutor(4))
+        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(self, self._server)
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(self, self._server)
+        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self._server.start()
+
+    def Predict(self, request: Any, _: Any) -> Any:  # noqa: N802
+        answer = self._stub.Predict(request, timeout=30)
+        if self.version:
+            answer.model_spec.version.value = self.version
+        return answer
+
+    def __getattr__(self, name: str) -> Any:  # the other methods
+        stub = self._states if name in ("GetModelStatus", "HandleReloadConfigRequest") else self._stub
+        return lambda request, _: getattr(stub, name)(request, timeout=30)
+
+    def close(self) -> None:
+        self._server.stop(0).wait()
+        self._channel.close()
+
+
+def test_vectors_of_another_version_are_not_taken(releases: Path, serve: Serve, photo: Any, compose_into: Any) -> None:
+    embedder = serve(releases)
+    until(lambda: embedder.manager.ready()["m3net"])
+    astray = Astray(embedder.address)
+    tier = serve(releases, embedder=astray.address)
+    until(lambda: tier.manager.ready()["m3net"])
+    line = rf"the embedder {astray.address} answered with version 7, not the {{}} it was asked for; its vectors are not taken"
+    with Client(tier.address) as client:
+        assert client.search(photo(40), "pocket", 1)
+        astray.version = 7
+        with pytest.raises(ClientError, match=f"INTERNAL: {line.format(1)}$"):
+            client.search(photo(40), "pocket", 1)
+        release.push(releases, compose_into)  # nor is a release taken whose own photos are embedded so
+        until(lambda: {v: s for v, s, _ in states(tier)}.get(2) == Status.END)
+        assert {v: e for v, _, e in states(tier)}[2] == line.format(2)
+        astray.version = 0
+        assert client.search(photo(40), "pocket", 1)[0].id.startswith("v1-")  # the former goes on answering
+    astray.close()
 
 
 def states(server: Server) -> list[tuple[int, int, str]]:
