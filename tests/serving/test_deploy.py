@@ -51,11 +51,23 @@ def test_every_field_is_one_that_kubernetes_knows(manifest: dict[str, Any]) -> N
     assert api.sanitize_for_serialization(read) == manifest
 
 
-def test_a_misspelt_field_would_be_noticed() -> None:
-    manifest = of_kind("Deployment")[0]
-    manifest["spec"]["template"]["spec"]["containers"][0]["readinesProbe"] = {}
+@pytest.mark.parametrize("manifest", manifests(), ids=lambda one: f"{one['kind']}-{one['metadata']['name']}")
+def test_every_manifest_is_valid_by_kubernetes_own_schemas(manifest: dict[str, Any]) -> None:
+    """Values too: types, what is needed, what may not stand together; offline."""
+    schemas = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not installed")
+    assert schemas.validate(manifest, "1.32", strict=True) == "1.32"
+
+
+def test_a_misspelt_field_or_a_wrong_value_would_be_noticed() -> None:
+    misspelt, wrong = of_kind("Deployment")[0], of_kind("Deployment")[0]
+    misspelt["spec"]["template"]["spec"]["containers"][0]["readinesProbe"] = {}
     with pytest.raises(AssertionError):
-        test_every_field_is_one_that_kubernetes_knows(manifest)
+        test_every_field_is_one_that_kubernetes_knows(misspelt)
+    schemas = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not installed")
+    wrong["spec"]["template"]["spec"]["containers"][0]["readinessProbe"]["periodSeconds"] = "often"
+    for manifest in (misspelt, wrong):
+        with pytest.raises(schemas.ValidationError):
+            schemas.validate(manifest, "1.32", strict=True)
 
 
 def test_what_belongs_together_names_each_other() -> None:
