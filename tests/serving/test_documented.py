@@ -1,6 +1,7 @@
 """docs/serving.md is true: its flags are the server's, its numbers the code's, its examples run."""
 
 import argparse
+import ast
 import re
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from serving.policy import ModelConfig, Policy, RequestLogging, configs_of
 from serving.protos import model_server_config_pb2
 from serving.signatures import MOST_ROWS
 
-TEXT = (Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
 
 
 def blocks(kind: str) -> list[str]:
@@ -61,6 +63,19 @@ def test_the_numbers_are_the_codes() -> None:
         f"`num_batch_threads` ({batching.num_batch_threads})",
     ):
         assert words in TEXT
+
+
+def test_every_complaint_has_a_test_or_a_benchmark_that_shows_the_answer() -> None:
+    section = TEXT.split("## What users of TensorFlow Serving complain of\n")[1].split("\n## ")[0]
+    rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) == 9
+    for row in rows:
+        shown = re.findall(r"`((?:tests|benchmarks)/\w[\w/]*\.py)(?:::(\w+))?`", row[3])
+        assert len(shown) == row[3].count("`") / 2 > 0, row[0]
+        for file, name in shown:
+            assert bool(name) == file.startswith("tests/"), file
+            tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+            assert not name or name in {one.name for one in tree.body if isinstance(one, ast.FunctionDef)}, f"{file}::{name}"
 
 
 def test_the_python_example_runs(address: str, photo: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
