@@ -66,6 +66,18 @@ def parser() -> argparse.ArgumentParser:
     prune = act.add_parser("prune", help="remove all but the newest whole versions")
     prune.add_argument("folder", type=Path)
     prune.add_argument("--keep", type=int, required=True, metavar="N")
+    text = "the servers' models.config: a version that a label of it names is not removed"
+    prune.add_argument("--model-config-file", type=Path, metavar="FILE", help=text)
+
+    items = verbs.add_parser("items", help="add, replace or remove items of a release, without a new model")
+    act = items.add_subparsers(dest="act", required=True, metavar="ACT")
+    add = act.add_parser("add", help="those of a catalogue.csv; one whose id is there takes its place")
+    remove = act.add_parser("remove", help="those of these ids")
+    for one in (add, remove):
+        one.add_argument("folder", type=Path, help="the folder that holds the versions")
+        one.add_argument("--version", type=int, default=0, metavar="N", help="(default: the newest)")
+    add.add_argument("catalogue", type=Path)
+    remove.add_argument("ids", nargs="+", metavar="ID")
 
     query = verbs.add_parser("query", help="find items with the same attribute as a photo")
     query.add_argument("image", type=Path)

@@ -68,9 +68,11 @@ class IndexConfig:
 
 @dataclass(frozen=True)
 class ReleaseConfig:
-    """Where releases go; empty = releases/ in the output folder."""
+    """Where releases go, and how many of them stay."""
 
-    folder: str = ""
+    folder: str = ""  # empty = releases/ in the output folder
+    keep: int = 0  # whole versions, the newest; older ones are removed after a push. 0 = all stay
+    models_config: str = ""  # path of the servers' models.config: a version that a label of it names stays, too
 
 
 @dataclass(frozen=True)

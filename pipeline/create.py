@@ -84,7 +84,7 @@ def create_pipeline(
     parts = {**inputs, "index": index.outputs["index"], "evaluation": evaluator.outputs["evaluation"]}
     validator = ReleaseValidator(config.index.splits, **parts, embeddings=embeddings.outputs["embeddings"])
     blessings = {"model_blessing": evaluator.outputs["blessing"], "infra_blessing": validator.outputs["blessing"]}
-    releaser = Releaser(releases, **parts, **blessings)
+    releaser = Releaser(releases, config.release.keep, config.release.models_config, **parts, **blessings)
     steps = [examples, *labels, trainer, baseline, embeddings, evaluator, index, validator, releaser]
     return _pipeline(config, root, metadata, steps)
 

@@ -54,6 +54,7 @@ def _rollback(arguments: argparse.Namespace) -> int:
 def _prune(arguments: argparse.Namespace) -> int:
     if arguments.keep < 1:
         raise ConfigError(f"--keep {arguments.keep}: at least one version is kept")
-    removed = retention.prune(arguments.folder, arguments.keep)
+    named = retention.named(arguments.model_config_file) if arguments.model_config_file else frozenset()
+    removed = retention.prune(arguments.folder, arguments.keep, named)
     print(f"removed: {', '.join(map(str, removed)) or 'none'}")
     return 0

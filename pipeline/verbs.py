@@ -15,8 +15,10 @@ def mistakes() -> tuple[type[Exception], ...]:
         ("components.errors", "InputError"),
         ("components.catalogue_gen.photo", "PhotoError"),
         ("models.errors", "TrainingError"),
+        ("serving.changes", "ChangeError"),
         ("serving.client", "ClientError"),
         ("serving.release", "ReleaseError"),
+        ("serving.settings", "SettingsError"),
     ]
     loaded = [getattr(sys.modules[module], name) for module, name in places if module in sys.modules]
     return (ConfigError, FileExistsError, FileNotFoundError, *loaded)
@@ -172,6 +174,13 @@ def serve(arguments: argparse.Namespace) -> int:
 def releases(arguments: argparse.Namespace) -> int:
     """Looks after the releases of a folder."""
     from pipeline import releases as acts
+
+    return acts.run(arguments)
+
+
+def items(arguments: argparse.Namespace) -> int:
+    """Changes what can be found in a release."""
+    from pipeline import items as acts
 
     return acts.run(arguments)
 

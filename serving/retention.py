@@ -4,11 +4,15 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from serving.call import RequestError
+from serving.changes import changes_file
+from serving.policy import configs_of
 from serving.release import MANIFEST, ReleaseError, push, read_manifest, verify, versions
+from serving.settings import SettingsError, read_models
 
 _REMOVED = ".removed-"  # no integer, so that no server takes it for a version
 
@@ -83,10 +87,22 @@ def _link(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
-def prune(releases: Path, keep: int) -> list[int]:
-    """Removes all versions older than the newest `keep` that are whole. Returns: those removed, ascending.
+def named(models_config: Path) -> frozenset[int]:
+    """The versions that labels or specific policies of a models.config name, of whichever of its models.
 
-    A damaged version never counts as kept, and is removed only with those around it.
+    Of whichever: its base paths may be those of another machine. Raises: SettingsError, OSError.
+    """
+    try:
+        configs = configs_of(read_models(models_config)).values()
+    except RequestError as error:
+        raise SettingsError(f"{models_config}: {error}") from None
+    return frozenset(version for one in configs for version in (*one.labels.values(), *one.policy.specific))
+
+
+def prune(releases: Path, keep: int, spared: Collection[int] = ()) -> list[int]:
+    """Removes all versions older than the newest `keep` that are whole, but for those `spared`.
+
+    A damaged version never counts as kept, and is removed only with those around it. Returns: those removed, ascending.
     Raises: ValueError unless `keep` is at least 1; OSError where there is no such folder.
     """
     if keep < 1:
@@ -95,10 +111,12 @@ def prune(releases: Path, keep: int) -> list[int]:
         shutil.rmtree(left, ignore_errors=True)
     whole = (one.version for one in listed(releases, check=True) if not one.problem)
     oldest = next((version for place, version in enumerate(whole, 1) if place == keep), 0)
-    old = [version for version in versions(releases) if version < oldest]
+    old = [version for version in versions(releases) if version < oldest and version not in spared]
     for version in old:
         # Renamed first: a server that polls sees a version whole or not at all. What it has open stays readable.
         gone = releases / f"{_REMOVED}{version}-{secrets.token_hex(4)}"
         (releases / str(version)).rename(gone)
         shutil.rmtree(gone)
+        for left in (changes := changes_file(releases / str(version))), changes.with_suffix(".lock"):
+            left.unlink(missing_ok=True)
     return old

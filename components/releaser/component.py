@@ -9,9 +9,13 @@ from components.releaser import executor
 
 
 class ReleaserSpec(component_spec.ComponentSpec):
-    """`releases`: the folder that a server watches. The names of the blessings are the stock Pusher's."""
+    """The names of the blessings are the stock Pusher's."""
 
-    PARAMETERS = {"releases": component_spec.ExecutionParameter(type=str)}  # noqa: RUF012  (TFX reads plain dicts)
+    PARAMETERS = {  # noqa: RUF012  (TFX reads plain dicts)
+        "releases": component_spec.ExecutionParameter(type=str),
+        "keep": component_spec.ExecutionParameter(type=int),
+        "models_config": component_spec.ExecutionParameter(type=str),
+    }
     INPUTS = {  # noqa: RUF012
         "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
         "index": component_spec.ChannelParameter(type=artifacts.Index),
@@ -24,11 +28,20 @@ class ReleaserSpec(component_spec.ComponentSpec):
 
 
 class Releaser(base_component.BaseComponent):
-    """Pushes only what both blessings allow."""
+    """Pushes only what both blessings allow, then removes what is old.
+
+    Args:
+        releases: the folder that a server watches. keep: the newest whole versions that stay; 0 = all.
+        models_config: the servers' models.config, whose labels name versions that stay, too; "" = none is known.
+    Raises: ValueError for a negative `keep`.
+    """
 
     SPEC_CLASS = ReleaserSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
 
-    def __init__(self, releases: str, **inputs: types.BaseChannel) -> None:
+    def __init__(self, releases: str, keep: int = 0, models_config: str = "", **inputs: types.BaseChannel) -> None:
+        if keep < 0:
+            raise ValueError(f"keep is a number of versions, 0 for all; got {keep}")
         pushed = types.Channel(type=standard_artifacts.PushedModel)
-        super().__init__(spec=ReleaserSpec(releases=releases, pushed_model=pushed, **inputs))
+        parameters = {"releases": releases, "keep": keep, "models_config": models_config}
+        super().__init__(spec=ReleaserSpec(**parameters, pushed_model=pushed, **inputs))

@@ -15,7 +15,22 @@ def m3net(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProce
 
 @pytest.mark.parametrize(
     "verb",
-    ["", "sample", "run", "demo", "study", "evaluate", "results", "report", "releases", "serve", "query", "compile", "doctor"],
+    [
+        "",
+        "sample",
+        "run",
+        "demo",
+        "study",
+        "evaluate",
+        "results",
+        "report",
+        "releases",
+        "items",
+        "serve",
+        "query",
+        "compile",
+        "doctor",
+    ],
 )
 def test_help_of_every_verb_loads_nothing_heavy(verb: str) -> None:
     code = (
@@ -51,6 +66,7 @@ def test_help_of_every_verb_loads_nothing_heavy(verb: str) -> None:
     (["report", "."], "holds no tfx/metadata.sqlite"),
     (["evaluate", "empty.csv"], "no Embeddings Parquet"),
     (["serve", "nowhere"], "is no folder"),
+    (["items", "remove", "nowhere", "sku-1"], "nowhere: holds no release"),
     (["query", "nowhere.jpg", "--attribute", "neckline"], "nowhere.jpg"),
     (["query", "empty.csv", "--attribute", "neckline"], "not an image"),
     (["compile", "--catalogue", "x.csv", "-o", "package.json"], "ends in .yaml"),

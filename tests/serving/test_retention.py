@@ -86,6 +86,20 @@ def test_prune_keeps_whole_ones(releases: Path, keep: int, damaged: tuple[int, .
     assert sorted(path.name for path in releases.iterdir()) == list(map(str, left))  # nothing else is left behind
 
 
+def test_prune_spares_what_the_servers_file_names(releases: Path, tmp_path: Path) -> None:
+    config = tmp_path / "models.config"
+    policy = "model_version_policy { specific { versions: 2 } }"
+    label = 'version_labels { key: "stable" value: 2 }'
+    config.write_text(f'model_config_list {{ config {{ name: "m" base_path: "/r" {policy} {label} }} }}')
+    for version in (1, 2):
+        (releases / ".changes").mkdir(exist_ok=True)
+        for kind in ("parquet", "lock"):
+            (releases / ".changes" / f"{version}.{kind}").touch()
+    assert main(["releases", "prune", str(releases), "--keep", "1", "--model-config-file", str(config)]) == 0
+    assert versions(releases) == [2, 4]
+    assert sorted(one.name for one in (releases / ".changes").iterdir()) == ["2.lock", "2.parquet"]  # they go with it
+
+
 def test_a_prune_cut_short_is_finished_by_the_next(releases: Path) -> None:
     (releases / "1").rename(releases / ".removed-1-ab")
     retention.prune(releases, 9)
@@ -95,6 +109,10 @@ def test_a_prune_cut_short_is_finished_by_the_next(releases: Path) -> None:
 def test_mistakes_are_one_line(releases: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, words in (
         (["prune", str(releases), "--keep", "0"], "--keep 0: at least one version is kept"),
+        (
+            ["prune", str(releases), "--keep", "1", "--model-config-file", "none.config"],
+            "No such file or directory: 'none.config'",
+        ),
         (["list", str(releases / "none")], "is no folder"),
         (["rollback", str(releases), "7"], "holds no version 7"),
     ):
