@@ -5,7 +5,8 @@
 At each concurrency c, in turns: the SavedModel's `embed` called in a loop with batches of c; the server asked for `embed`
 by c clients, one photo a request; the same for `search`. Printed are requests a second and CPU time a photo (of server and
 clients together) as shares of the SavedModel's, the median over rounds. CPU time is the steadier number on a busy machine.
-Then requests come at random, at 70 % of what the last concurrency reached: the spread of their latency.
+The last of these columns is `search` as a share of `embed`. Then requests come at random, at 70 % of what the last
+concurrency reached: the spread of their latency, a value a round, for what else the machine does shows in single ones.
 """
 
 import argparse
@@ -121,9 +122,9 @@ def asked(ask: Callable[[bytes, str], object], encoded: list[bytes], clients: in
     return sum(counts)
 
 
-def latencies(client: Client, encoded: list[bytes], rate: float, seconds: float) -> np.ndarray:
+def latencies(client: Client, encoded: list[bytes], rate: float, seconds: float, seed: int) -> np.ndarray:
     """Seconds of each request; they come at random (Poisson), whether or not the ones before are answered."""
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     found: list[float] = []
     threads: list[threading.Thread] = []
 
@@ -177,20 +178,23 @@ def main(argv: list[str] | None = None) -> int:
                         pids = [os.getpid(), *([server] if name != "model" else [])]
                         (runs[name] if turn else Run()).add(way, given.seconds, pids)  # the first round warms all of them
                 rate = statistics.median(runs["embed"].rate)
-                rows.append([clients, *(ratio(runs, name) for name in ("embed", "search")), f"{rate:.1f}"])
-            names = ("clients", "embed: rate, CPU", "search: rate, CPU", "embed a second")
+                shares = [ratio(runs, *pair) for pair in (("embed", "model"), ("search", "model"), ("search", "embed"))]
+                rows.append([clients, *shares, f"{rate:.1f}"])
+            names = ("clients", "embed: rate, CPU", "search: rate, CPU", "search to embed: rate, CPU", "embed a second")
             print(f"{given.backbone}, {given.size} pixels; shares of the SavedModel in process, median of {given.rounds}\n")
             print(tabulate(rows, headers=names, tablefmt="github"))
-            found = latencies(client, encoded, 0.7 * rate, given.seconds * given.rounds)
-            p50, p99 = np.quantile(found, [0.5, 0.99])
-            print(f"\nat 70 % of {rate:.1f} a second, {len(found)} requests: p99 / p50 = {p99 / p50:.2f}")
+            found = [latencies(client, encoded, 0.7 * rate, given.seconds, turn) for turn in range(given.rounds)]
+            spread = [float(np.divide(*np.quantile(one, [0.99, 0.5]))) for one in found]
+            told = ", ".join(f"{one:.2f}" for one in spread)
+            print(f"\nat 70 % of {rate:.1f} a second, {sum(map(len, found))} requests: p99 / p50 = {told}")
+            print(f"median {statistics.median(spread):.2f}")
     return 0
 
 
-def ratio(runs: dict[str, Run], name: str) -> str:
-    """Rate and CPU a photo of one variant as shares of the model's, each the median over rounds."""
-    pairs = ((getattr(runs[name], kind), getattr(runs["model"], kind)) for kind in ("rate", "cpu"))
-    shares = [statistics.median(a / b for a, b in zip(ours, bare, strict=True)) for ours, bare in pairs]
+def ratio(runs: dict[str, Run], name: str, to: str) -> str:
+    """Rate and CPU a photo of one variant as shares of another's, each the median over rounds."""
+    pairs = ((getattr(runs[name], kind), getattr(runs[to], kind)) for kind in ("rate", "cpu"))
+    shares = [statistics.median(a / b for a, b in zip(ours, other, strict=True)) for ours, other in pairs]
     return f"{shares[0]:.2f}, {shares[1]:.2f}"
 
 
