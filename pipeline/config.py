@@ -12,6 +12,7 @@ import yaml
 
 from models.recipe import ModelConfig, TrainingConfig
 from models.registry import unknown
+from pipeline.cluster import KubeflowConfig
 from pipeline.limits import broken
 
 QUICK = Path(__file__).parent / "configs" / "quick.yaml"
@@ -89,14 +90,6 @@ class BeamConfig:
         # Beam has no option that says so. This one it takes as a reason to stay in Python; it allows triggers that none of
         # our pipelines has.
         return [*self.args, "--allow_unsafe_triggers"]
-
-
-@dataclass(frozen=True)
-class KubeflowConfig:
-    """The compiled package: the steps' image, and where artifacts go."""
-
-    image: str = "m3net:0.1.0"
-    pipeline_root: str = "minio://mlpipeline/m3net"
 
 
 @dataclass(frozen=True)
@@ -188,9 +181,18 @@ def _build(kind: type, values: Any, file: str, where: str) -> Any:
             near = difflib.get_close_matches(str(key), fields, n=1)
             hint = f'did you mean "{near[0]}"?' if near else f"there are: {', '.join(fields)}"
             raise ConfigError(f'{file}: unknown key "{where}{key}"; {hint}')
-        default = getattr(kind(), key)
-        made[key] = _value(default, value, file, f"{where}{key}")
+        if each := fields[key].metadata.get("each"):
+            made[key] = _each(each, value, file, f"{where}{key}")
+        else:
+            made[key] = _value(getattr(kind(), key), value, file, f"{where}{key}")
     return kind(**made)
+
+
+def _each(kind: type, values: Any, file: str, where: str) -> dict[str, Any]:
+    """A dataclass `kind` for every name in `values`."""
+    if not isinstance(values, dict):
+        raise ConfigError(f"{file}: {where} holds names, each with keys and values; got {values!r}")
+    return {str(name): _build(kind, one, file, f"{where}.{name}.") for name, one in values.items()}
 
 
 def _value(default: Any, value: Any, file: str, where: str) -> Any:

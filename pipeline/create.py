@@ -13,6 +13,7 @@ from components.embedder.component import Embedder
 from components.index_builder.component import IndexBuilder
 from components.label_validator.baseline import StatisticsBefore
 from components.label_validator.component import LabelValidator
+from components.memory.component import Recall, Remember
 from components.release_validator.component import ReleaseValidator
 from components.releaser.component import Releaser
 from components.retrieval_evaluator.baseline import BlessedBefore
@@ -29,7 +30,7 @@ def create_pipeline(
     releases: str,
     version: str = "",
     metadata: Any = None,
-    stock_resolvers: bool = False,
+    memory: str = "",
     release: bool = True,
 ) -> tfx.dsl.Pipeline:
     """The pipeline of `config`; with `data.labels_only`, its beginning: the catalogue and the judge of its labels.
@@ -39,7 +40,7 @@ def create_pipeline(
         version: names the state of the catalogue and its photos; a run with the same one is answered from cache.
         metadata: a connection config of ML Metadata; None where the orchestrator has its own.
         release: False ends with the evaluation, beside nothing that was blessed before: a run of a study.
-        stock_resolvers: what came before this run is found by TFX's own strategies, the only ones Kubeflow knows.
+        memory: a folder that keeps what a run leaves to the next, where the orchestrator looks up nothing itself: Kubeflow.
     """
     data = config.data
     sizes = (data.long_side, data.shards, data.max_reject_share)
@@ -53,9 +54,11 @@ def create_pipeline(
         near_duplicates=data.near_duplicates,
         near_duplicate_bits=data.near_duplicate_bits,
     )
-    labels = _validated(config, examples.outputs["labels"], stock_resolvers)
+    recall = Recall(memory, version) if memory else None
+    labels = _validated(config, examples.outputs["labels"], recall)
     if data.labels_only:
-        return _pipeline(config, root, metadata, [examples, *labels])
+        kept = [Remember(memory, *_passed(labels))] if memory else []
+        return _pipeline(config, root, metadata, [examples, *labels, *kept])
     trainer = tfx.components.Trainer(
         examples=examples.outputs["examples"],
         schema=labels[1].outputs["schema"],
@@ -66,7 +69,7 @@ def create_pipeline(
     )
     trainer.add_upstream_node(labels[-1])  # labels that stop a run cost no training
     inputs = {"examples": examples.outputs["examples"], "model": trainer.outputs["model"]}
-    baseline = _baseline(inputs["model"], stock_resolvers)
+    baseline = recall or _baseline(inputs["model"])
     embeddings = Embedder(**inputs)
     evaluator = RetrievalEvaluator(
         **inputs,
@@ -86,6 +89,9 @@ def create_pipeline(
     blessings = {"model_blessing": evaluator.outputs["blessing"], "infra_blessing": validator.outputs["blessing"]}
     releaser = Releaser(releases, config.release.keep, config.release.models_config, **parts, **blessings)
     steps = [examples, *labels, trainer, baseline, embeddings, evaluator, index, validator, releaser]
+    if memory:
+        steps.remove(recall)  # it stands before the labels' judge already
+        steps.append(Remember(memory, *_passed(labels), inputs["model"], evaluator.outputs["blessing"]))
     return _pipeline(config, root, metadata, steps)
 
 
@@ -100,7 +106,12 @@ def _pipeline(config: Config, root: str, metadata: Any, steps: list[Any]) -> tfx
     )
 
 
-def _validated(config: Config, labels: types.BaseChannel, stock_resolvers: bool) -> list[Any]:
+def _passed(labels: list[Any]) -> tuple[types.BaseChannel, types.BaseChannel]:
+    """The statistics of `_validated`, and what says that they passed."""
+    return labels[0].outputs["statistics"], labels[-1].outputs["checks"]
+
+
+def _validated(config: Config, labels: types.BaseChannel, recall: Any) -> list[Any]:
     """Statistics of the labels, their schema (the second), what leaves it, the last run's, and the judge (the last)."""
     validation = config.validation
     statistics = tfx.components.StatisticsGen(examples=labels)
@@ -111,13 +122,7 @@ def _validated(config: Config, labels: types.BaseChannel, stock_resolvers: bool)
         else tfx.components.SchemaGen(statistics=found, infer_feature_shape=False)
     )
     anomalies = tfx.components.ExampleValidator(statistics=found, schema=schema.outputs["schema"])
-    channels = {"statistics": tfx.dsl.Channel(type=standard_artifacts.ExampleStatistics)}
-    if stock_resolvers:
-        strategy = tfx.dsl.experimental.LatestArtifactStrategy
-    else:
-        strategy = StatisticsBefore
-        channels |= {"checks": tfx.dsl.Channel(type=artifacts.LabelChecks), StatisticsBefore.CURRENT: found}
-    before = tfx.dsl.Resolver(strategy_class=strategy, **channels).with_id("last_statistics")
+    before = recall or _statistics_before(found)
     judge = LabelValidator(
         statistics=found,
         schema=schema.outputs["schema"],
@@ -130,13 +135,19 @@ def _validated(config: Config, labels: types.BaseChannel, stock_resolvers: bool)
     return [statistics, schema, anomalies, before, judge]
 
 
-def _baseline(current: types.BaseChannel, stock_resolvers: bool) -> tfx.dsl.Resolver:
+def _statistics_before(current: types.BaseChannel) -> tfx.dsl.Resolver:
+    channels = {
+        "statistics": tfx.dsl.Channel(type=standard_artifacts.ExampleStatistics),
+        "checks": tfx.dsl.Channel(type=artifacts.LabelChecks),
+        StatisticsBefore.CURRENT: current,
+    }
+    return tfx.dsl.Resolver(strategy_class=StatisticsBefore, **channels).with_id("last_statistics")
+
+
+def _baseline(current: types.BaseChannel) -> tfx.dsl.Resolver:
     channels = {
         "model": tfx.dsl.Channel(type=standard_artifacts.Model),
         "model_blessing": tfx.dsl.Channel(type=standard_artifacts.ModelBlessing),
+        BlessedBefore.CURRENT: current,
     }
-    if stock_resolvers:
-        strategy = tfx.dsl.experimental.LatestBlessedModelStrategy
-    else:
-        strategy, channels[BlessedBefore.CURRENT] = BlessedBefore, current
-    return tfx.dsl.Resolver(strategy_class=strategy, **channels).with_id("last_blessed_model")
+    return tfx.dsl.Resolver(strategy_class=BlessedBefore, **channels).with_id("last_blessed_model")

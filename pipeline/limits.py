@@ -7,6 +7,7 @@ from typing import Any
 
 from components.catalogue_gen.readers.reader import FORMATS
 from models.registry import BACKBONES, BY_TRIPLETS, SYSTEMS, unknown
+from pipeline import cluster
 
 _NAMES: dict[str, tuple[str, ...]] = {
     "model.system": tuple(SYSTEMS),
@@ -59,6 +60,7 @@ def broken(config: Any) -> Iterator[str]:
             key, value = f"{part.name}.{field.name}", getattr(section, field.name)
             if reason := _reason(key, value):
                 yield f"{key}: {reason}"
+    yield from cluster.broken(config.kubeflow)
     if config.training.sampling == "documented" and config.model.system not in BY_TRIPLETS:
         yield f"training.sampling: documented gives triplets, which train only {', '.join(BY_TRIPLETS)}"
 

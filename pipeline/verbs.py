@@ -220,11 +220,9 @@ def _ask_release(arguments: argparse.Namespace, photo: bytes) -> list[Any]:
 
 def compile(arguments: argparse.Namespace) -> None:
     """The Kubeflow package."""
-    from pipeline.kubeflow import compile_package
+    from pipeline.kubeflow import as_package, compile_package
 
-    if arguments.output.suffix != ".yaml":
-        raise ConfigError(f"--output {arguments.output}: Kubeflow takes a file that ends in .yaml")
-    compile_package(configured(arguments), arguments.output.resolve())
+    compile_package(configured(arguments), as_package(arguments.output))
     print(arguments.output)
 
 
