@@ -95,8 +95,40 @@ def parser() -> argparse.ArgumentParser:
     _configured(compile_)
     compile_.add_argument("-o", "--output", type=Path, default=Path("m3net.yaml"))
 
+    _schedule(verbs.add_parser("schedule", help="run the package again and again on Kubeflow Pipelines"))
+
     verbs.add_parser("doctor", help="what is installed, what falls short, what to do")
     return top
+
+
+def _schedule(verb: argparse.ArgumentParser) -> None:
+    act = verb.add_subparsers(dest="act", required=True, metavar="ACT")
+    for name, text in (
+        ("create", "a schedule; one of that name is updated"), ("update", "give it a new package, cron or parameters"),
+        ("list", "what there is"), ("pause", "start no more runs"), ("resume", "start runs again"), ("delete", "remove it"),
+    ):  # fmt: skip
+        one = act.add_parser(name, help=text)
+        if name != "list":
+            one.add_argument("name")
+        if name in ("create", "update"):
+            one.add_argument("--package", type=Path, default=Path("m3net.yaml"), help="of m3net compile (default %(default)s)")
+            one.add_argument(
+                "--cron", required=True, help='"0 2 * * *" is 2 o\'clock each night; six fields begin with seconds'
+            )
+            one.add_argument("--time-zone", default="UTC", metavar="ZONE", help="that --cron is meant in (default %(default)s)")
+            one.add_argument(
+                "--cluster-time-zone", default="UTC", metavar="ZONE", help="its CRON_SCHEDULE_TIMEZONE (default UTC)"
+            )
+            one.add_argument("--catch-up", action="store_true", help="also run for times missed, one after another")
+            one.add_argument(
+                "--concurrency", type=int, default=1, metavar="N", help="runs at once at most (default %(default)s)"
+            )
+            one.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="of the package; repeatable")
+        one.add_argument("--host", default=os.environ.get("KF_PIPELINES_ENDPOINT"), help="(default: $KF_PIPELINES_ENDPOINT)")
+        one.add_argument("--namespace", help="where Kubeflow has several users")
+        one.add_argument("--token-file", type=Path, metavar="FILE", help="bearer token")
+        one.add_argument("--ca", type=Path, metavar="FILE", help="PEM of who signed the host's certificate")
+        one.add_argument("--experiment", default="m3net", help="that holds the schedules (default %(default)s)")
 
 
 def _configured(verb: argparse.ArgumentParser) -> None:

@@ -226,6 +226,13 @@ def compile(arguments: argparse.Namespace) -> None:
     print(arguments.output)
 
 
+def schedule(arguments: argparse.Namespace) -> int:
+    """Recurring runs on Kubeflow."""
+    from pipeline import schedule as schedules
+
+    return schedules.run(arguments)
+
+
 def doctor(_: argparse.Namespace) -> int:
     """What is installed and whether it is what the lock says."""
     from pipeline.doctor import report

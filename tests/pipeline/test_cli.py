@@ -29,6 +29,7 @@ def m3net(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProce
         "serve",
         "query",
         "compile",
+        "schedule",
         "doctor",
     ],
 )
