@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -63,6 +63,15 @@ def unmounted(config: KubeflowConfig, releases: str) -> Iterator[str]:
     for key, folder in (("release.folder", releases), ("kubeflow.artifacts", config.artifacts)):
         if folder and not any(PurePosixPath(folder).is_relative_to(str(path)) for path in config.volumes.values()):
             yield f"{key}: {folder} lies on none of kubeflow.volumes and would go with its step; mount a claim there"
+
+
+def unseen(config: KubeflowConfig, beam: Sequence[str]) -> Iterator[str]:
+    """One line where the workers of the Beam runner in `beam` would not see the steps' artifacts."""
+    runner = next((one.partition("=")[2] for one in reversed(beam) if one.startswith("--runner=")), "DirectRunner")
+    if runner.lower() == "dataflowrunner":
+        yield "beam.args: Dataflow's workers see no volume of the cluster; in the package take DirectRunner or FlinkRunner"
+    elif runner.lower() != "directrunner" and not config.artifacts:
+        yield f"beam.args: {runner}'s workers see artifacts on a volume alone; set kubeflow.artifacts to a folder on one"
 
 
 def broken(config: KubeflowConfig) -> Iterator[str]:

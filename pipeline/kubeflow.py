@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.cluster import RELEASES, KubeflowConfig, unmounted
+from pipeline.cluster import RELEASES, KubeflowConfig, unmounted, unseen
 from pipeline.config import Config, ConfigError
 from pipeline.progress import quiet
 
@@ -30,7 +30,7 @@ PARAMETERS = {
 def compile_package(config: Config, file: Path) -> None:
     """Writes the package of `config` to `file`, which must end in .yaml. Nothing is run. Raises: ConfigError."""
     releases = config.release.folder or RELEASES
-    for line in unmounted(config.kubeflow, releases):
+    for line in (*unmounted(config.kubeflow, releases), *unseen(config.kubeflow, config.beam.args)):
         raise ConfigError(line)
     spec = _spec(config, releases, file)
     for name, task in spec["root"]["dag"]["tasks"].items():
