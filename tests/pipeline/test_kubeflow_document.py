@@ -1,0 +1,81 @@
+"""docs/kubeflow.md and pipeline/deploy are true: commands parse, the configuration loads, the image is put together of what there is."""
+
+import dataclasses
+import json
+import re
+import shlex
+from importlib import metadata
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+from pipeline.cli import parser
+from pipeline.cluster import StepConfig, unmounted
+from pipeline.config import load
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "pipeline" / "deploy"
+TEXT = (ROOT / "docs" / "kubeflow.md").read_text(encoding="utf-8")
+LINES = [line for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("line", [line for line in LINES if line.startswith("m3net ")])
+def test_the_commands_are_ones(line: str) -> None:
+    parser().parse_args(shlex.split(line)[1:])
+
+
+def test_every_other_command_is_of_a_cluster_or_of_another_test() -> None:
+    others = {line.split()[0] for line in LINES if not line.startswith("m3net ")}
+    assert others == {"kubectl", "docker", "export", "tfx"}
+    assert "Lines of `docker` and `kubectl` need a cluster and were not run" in TEXT
+
+
+def test_the_configuration_loads(tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text(re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)[0])
+    config = load(tmp_path / "shop.yaml", ["kubeflow.artifacts=/releases/artifacts"])
+    trainer, other = config.kubeflow.of("Trainer"), config.kubeflow.of("Embedder")
+    assert (trainer.gpus, trainer.retries, trainer.timeout, trainer.memory) == (2, 2, 24.0, 32.0)
+    assert (other.gpus, other.cpu, other.memory, other.image) == (0, 2.0, 8.0, "")
+    assert not list(unmounted(config.kubeflow, "/releases"))
+
+
+def test_the_keys_are_all_there() -> None:
+    table = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", TEXT, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", " ".join(table))) == {one.name for one in dataclasses.fields(StepConfig)}
+
+
+def test_every_file_named_is_there() -> None:
+    for path in re.findall(r"(?<![\w/])(?:pipeline|serving|tests)/[\w./-]+\.\w+", TEXT):
+        assert (ROOT / path).exists(), path
+
+
+def test_the_claims_are_kubernetes_own() -> None:
+    client = pytest.importorskip("kubernetes.client", reason="comes with kfp")
+    api = client.ApiClient()
+    claims = list(yaml.safe_load_all((DEPLOY / "claims.yaml").read_text()))
+    for claim in claims:
+        read = api.deserialize(SimpleNamespace(data=json.dumps(claim)), "V1PersistentVolumeClaim")
+        assert api.sanitize_for_serialization(read) == claim
+    assert {one["metadata"]["name"] for one in claims} == {"m3net-releases", "m3net-data"}
+
+
+def test_the_image_has_all_rooms_the_lock_and_no_root() -> None:
+    text = (DEPLOY / "Dockerfile").read_text()
+    build, final = text.split("\nFROM ")[1:]
+    assert re.search(r"--no-deps --require-hashes -r requirements\.lock$", build, re.MULTILINE)
+    sources = [one for line in re.findall(r"^COPY (?!--from)(.*)$", build, re.MULTILINE) for one in line.split()[:-1]]
+    assert all((ROOT / one).exists() for one in sources)
+    assert {"models", "serving", "components", "pipeline", "pyproject.toml", "requirements.lock"} <= set(sources)
+    assert re.search(r"^USER 10001:10001$", final, re.MULTILINE)
+    assert "COPY --from=build" in final
+    assert "build-essential" not in final
+
+
+def test_cuda_is_what_tensorflow_asks_for() -> None:
+    asked = [Requirement(one) for one in metadata.requires("tensorflow") or []]
+    extra = {f"{one.name}{one.specifier}" for one in asked if one.marker and "and-cuda" in str(one.marker)}
+    assert extra
+    assert set((DEPLOY / "cuda.txt").read_text().split()) == extra
