@@ -1,5 +1,5 @@
 # The two commands of the README: `make run` and `make test`. Both set up what they need.
-.PHONY: run test quick test-cluster setup lint lock
+.PHONY: run test quick test-cluster test-kills setup lint lock
 
 CATALOGUE ?=
 OUTPUT ?= runs/sample
@@ -21,6 +21,10 @@ quick:  ## a minute's worth of tests
 test-cluster:  ## ingestion, embedding and evaluation on a real Flink on loopback; needs Java 17 and Maven, downloads 400 MB
 	@sh .ci/setup dev
 	M3NET_CLUSTER=1 $(BIN)/python -m pytest tests/cluster
+
+test-kills:  ## kill -9 at ten random moments of a run, and on; some minutes
+	@sh .ci/setup dev
+	M3NET_KILLS=10 $(BIN)/python -m pytest -s tests/e2e/test_kills.py
 
 lint:  ## style, types and the import rule
 	$(BIN)/ruff check .

@@ -26,6 +26,8 @@ def parser() -> argparse.ArgumentParser:
         run = verbs.add_parser(name, help=text)
         _configured(run)
         run.add_argument("--output", type=Path, default=Path("runs/m3net"), help="folder (default %(default)s)")
+        run.add_argument("--from", dest="first", default="", metavar="STEP", help="run STEP and what follows from it anew")
+        run.add_argument("--until", dest="last", default="", metavar="STEP", help="stop after STEP, such as Trainer")
 
     study = verbs.add_parser("study", help="several systems on the same photos, one table")
     _configured(study)
@@ -139,7 +141,8 @@ def _configured(verb: argparse.ArgumentParser) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one verb. Returns: 0; 2 for a user's mistake, 1 for ours, each with one line on stderr."""
+    """Runs one verb. Returns: 0; 2 for a user's mistake, 1 for ours, each with one line on stderr; 3 where a run's model was
+    held back; 130 where the user stopped it."""
     arguments = parser().parse_args(argv)
     from pipeline import verbs
 

@@ -3,27 +3,34 @@
 import csv
 import json
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.errors import InputError
+from pipeline import steps
 from pipeline.config import Config
 from pipeline.lock import exclusive
-from pipeline.progress import log_to, quiet
+from pipeline.progress import Progress, log_to, quiet
+
+_EVALUATED = ("RetrievalEvaluator", "ReleaseValidator", "Releaser")  # after one of them there are results
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to. `release` is None where the model was not pushed; `reason` says why it was or was not."""
+    """What a run came to.
 
-    results: dict[str, Any]
-    blessed: bool
+    `results` is None where it ended before them, as it was asked to. `release` is None where the model was not pushed;
+    `reason` says why it was or was not, and is empty where that was not asked for.
+    """
+
+    results: dict[str, Any] | None
     reason: str
     release: int | None
-    ran: tuple[str, ...]
-    cached: tuple[str, ...]
     rejected: int
     rejects: Path  # the folder that lists them
+    time: str  # in words
 
 
 @dataclass(frozen=True)
@@ -35,14 +42,18 @@ class Ingested:
     examples: Path
 
 
-def run(config: Config, output: Path) -> Outcome:
+def run(config: Config, output: Path, first: str = "", last: str = "") -> Outcome:
     """Runs the whole pipeline into `output`: tfx/, releases/, results.json, m3net.log.
 
-    Raises: InputError, also where another run writes there.
+    Args: first, last: steps of `steps.names`; the first runs anew with all that follows from it, and after the last it ends.
+    Raises: ConfigError for steps that cannot be chosen; InputError, also where another run writes there.
     """
+    steps.require(config, first, last)
+    if first and not (output / "tfx").is_dir():
+        raise InputError(f"--from {first}: {output} holds no run whose earlier steps could be taken; leave --from out")
     with exclusive(output):
-        connection, progress = _execute(config, output)
-        return _outcome(connection, output, progress.ran, progress.cached)
+        connection, progress = _execute(config, output, first=first, last=last)
+        return _outcome(connection, output, progress, last)
 
 
 def run_evaluation(config: Config, output: Path) -> tuple[dict[str, Any], float | None]:
@@ -57,10 +68,11 @@ def run_evaluation(config: Config, output: Path) -> tuple[dict[str, Any], float 
     return results, max(maps, default=None)
 
 
-def run_labels(config: Config, output: Path) -> Ingested:
-    """`run` for a configuration with `data.labels_only`. Raises: InputError."""
+def run_labels(config: Config, output: Path, first: str = "", last: str = "") -> Ingested:
+    """`run` for a configuration with `data.labels_only`."""
+    steps.require(config, first, last)
     with exclusive(output):
-        connection, _ = _execute(config, output)
+        connection, _ = _execute(config, output, first=first, last=last)
     from pyarrow import dataset
 
     examples = Path(_last_output(connection, "CatalogueGen", "examples").uri)
@@ -74,7 +86,7 @@ def run_labels(config: Config, output: Path) -> Ingested:
     return Ingested(counts, json.loads((examples / "counts.json").read_text()).get("rejected", 0), examples)
 
 
-def _execute(config: Config, output: Path, release: bool = True) -> tuple[Any, Any]:
+def _execute(config: Config, output: Path, release: bool = True, first: str = "", last: str = "") -> tuple[Any, Progress]:
     """The connection to the metadata, and the progress with what ran and what was cached."""
     quiet()
     from components.catalogue_gen.readers.reader import reader_of
@@ -87,9 +99,11 @@ def _execute(config: Config, output: Path, release: bool = True) -> tuple[Any, A
     version = fingerprint(config.data.catalogue, config.data.format)
 
     from tfx import v1 as tfx
+    from tfx.dsl.compiler import compiler
     from tfx.orchestration import metadata
 
     from pipeline.create import create_pipeline
+    from pipeline.recovery import recover
 
     database = output / "tfx" / "metadata.sqlite"
     database.parent.mkdir(parents=True, exist_ok=True)
@@ -102,30 +116,29 @@ def _execute(config: Config, output: Path, release: bool = True) -> tuple[Any, A
         metadata=connection,
         release=release,
     )
-    tfx.orchestration.LocalDagRunner().run(pipeline)
+    ir = compiler.Compiler().compile(pipeline)
+    steps.select(ir, first, last)
+    for name in recover(connection, output / "tfx" / "artifacts"):
+        print(f"{name} was cut off in an earlier run; it begins again, with what it had finished", file=sys.stderr)
+    tfx.orchestration.LocalDagRunner().run_with_ir(ir)
     return connection, progress
 
 
-def _outcome(connection: Any, output: Path, ran: list[str], cached: list[str]) -> Outcome:
-    evaluation = Path(_last_output(connection, "RetrievalEvaluator", "evaluation").uri)
-    shutil.copyfile(evaluation / "results.json", output / "results.json")
-    verdict = json.loads((evaluation / "verdict.json").read_text(encoding="utf-8"))
-    pushed = _last_output(connection, "Releaser", "pushed_model")
-    infra = _last_output(connection, "ReleaseValidator", "blessing")
+def _outcome(connection: Any, output: Path, progress: Progress, last: str) -> Outcome:
     examples = Path(_last_output(connection, "CatalogueGen", "examples").uri)
     counts = json.loads((examples / "counts.json").read_text())
-    reason = infra.custom_properties["reason"].string_value or verdict["reason"]
-    version = pushed.custom_properties["pushed_version"].string_value
-    return Outcome(
-        results=json.loads((output / "results.json").read_text(encoding="utf-8")),
-        blessed=verdict["blessed"],
-        reason=reason,
-        release=int(version) if version else None,
-        ran=tuple(ran),
-        cached=tuple(cached),
-        rejected=counts.get("rejected", 0),
-        rejects=examples / "rejects",
-    )
+    results, reason, release = None, "", None
+    if not last or last in _EVALUATED:
+        evaluation = Path(_last_output(connection, "RetrievalEvaluator", "evaluation").uri)
+        shutil.copyfile(evaluation / "results.json", output / "results.json")
+        results = json.loads((output / "results.json").read_text(encoding="utf-8"))
+        reason = json.loads((evaluation / "verdict.json").read_text(encoding="utf-8"))["reason"]
+    if last in ("", "Releaser"):
+        infra = _last_output(connection, "ReleaseValidator", "blessing")
+        reason = infra.custom_properties["reason"].string_value or reason
+        pushed = _last_output(connection, "Releaser", "pushed_model").custom_properties["pushed_version"].string_value
+        release = int(pushed) if pushed else None
+    return Outcome(results, reason, release, counts.get("rejected", 0), examples / "rejects", progress.summary())
 
 
 def _last_output(connection: Any, node: str, key: str) -> Any:

@@ -8,6 +8,8 @@ from typing import Any
 
 from pipeline.config import QUICK, Config, ConfigError, load
 
+HELD_BACK = 3  # exit code of a run whose model the gate, or the release validator, held back
+
 
 def mistakes() -> tuple[type[Exception], ...]:
     """The errors whose message tells the user what to mend; those of rooms not loaded cannot have been raised."""
@@ -52,24 +54,46 @@ def sample(arguments: argparse.Namespace) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """The pipeline, its table, and what to type next."""
-    from pipeline import local, results
+    """The pipeline, its table, and what to type next. Returns: 0; 3 where the model was held back."""
+    from pipeline import local
 
-    config = configured(arguments)
+    config, chosen = configured(arguments), (arguments.first, arguments.last)
     if config.data.labels_only:
-        print(_ingested(local.run_labels(config, arguments.output.resolve())))
+        print(_ingested(local.run_labels(config, arguments.output.resolve(), *chosen)))
         return 0
-    outcome = local.run(config, arguments.output.resolve())
-    print(f"\n{results.title(outcome.results)}\n\n{results.table(outcome.results)}\n")
+    outcome = local.run(config, arguments.output.resolve(), *chosen)
+    _say(outcome, arguments.output)
+    if arguments.last not in ("", "Releaser"):
+        print(f"stopped after {arguments.last}, as asked; the same command without --until goes on")
+        return 0
+    releases = Path(config.release.folder or arguments.output / "releases")
+    if outcome.release is None:
+        print(f"not released: {outcome.reason}\n{_served(releases)}")
+        return HELD_BACK
+    print(f"released as version {outcome.release}: {outcome.reason}")
+    print(f"next: m3net serve {releases}")
+    return 0
+
+
+def _say(outcome: Any, output: Path) -> None:
+    """A `local.Outcome` in words, up to its release."""
+    from pipeline import results
+
+    if outcome.results:
+        print(f"\n{results.title(outcome.results)}\n\n{results.table(outcome.results)}\n")
     if outcome.rejected:
         print(f"{outcome.rejected} rows of the catalogue were rejected, each with its reason in {outcome.rejects}")
-    print(f"report: {_report(arguments.output)}")
-    if outcome.release is None:
-        print(f"not released: {outcome.reason}")
-        return 3
-    print(f"released as version {outcome.release}: {outcome.reason}")
-    print(f"next: m3net serve {config.release.folder or arguments.output / 'releases'}")
-    return 0
+    if outcome.results:
+        print(f"report: {_report(output)}")
+    print(outcome.time)
+
+
+def _served(releases: Path) -> str:
+    """What stays where a model was held back."""
+    from serving.release import versions
+
+    there = versions(releases) if releases.is_dir() else []
+    return f"version {there[-1]} stays the newest in {releases}" if there else f"{releases} holds no release yet"
 
 
 def _ingested(found: Any) -> str:
@@ -88,7 +112,8 @@ def demo(arguments: argparse.Namespace) -> int:
             sample(argparse.Namespace(folder=arguments.output / "sample", photos=600, seed=0))
     config = configured(arguments)
     code = run(arguments)
-    return code or (0 if config.data.labels_only else _ask_once(arguments, config))
+    released = not config.data.labels_only and arguments.last in ("", "Releaser")
+    return code or (_ask_once(arguments, config) if released else 0)
 
 
 def _ask_once(arguments: argparse.Namespace, config: Config) -> int:

@@ -1,5 +1,6 @@
 """A release is started by the real server, asked over gRPC, and its answers are held against the Embeddings."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,11 @@ from components.retrieval_evaluator.measure import attribute_rows, read_embeddin
 from models.taxonomy import Taxonomy
 from serving.client import Client, ClientError
 
+# The server ends with whoever started it, also by kill -9: nobody else would stop it. 1: PR_SET_PDEATHSIG; 9: SIGKILL.
+_SERVER = (
+    "import ctypes, os, runpy, sys; ctypes.CDLL(None).prctl(1, 9); os.getppid() == int(sys.argv.pop(1)) or os._exit(1); "
+    "runpy.run_module('serving.serve', run_name='__main__')"
+)
 _PHOTOS = 4
 _NEIGHBOURS = 5
 _TOLERANCE = 1e-3  # of a vector's number: a batch of another size sums in another order
@@ -31,7 +37,7 @@ def running(releases: Path) -> Iterator[str]:
     Raises: MismatchError if it does not come up.
     """
     with tempfile.TemporaryFile("w+") as errors:
-        command = [sys.executable, "-m", "serving.serve", str(releases), "--port", "0"]
+        command = [sys.executable, "-c", _SERVER, str(os.getpid()), str(releases), "--port", "0"]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
         try:
             assert server.stdout is not None

@@ -22,7 +22,8 @@ class Executor(base_executor.BaseExecutor):
         examples, embeddings = (Path(artifact_utils.get_single_uri(input_dict[key])) for key in ("examples", "embeddings"))
         blessing = artifact_utils.get_single_instance(output_dict["blessing"])
         reason = ""
-        with tempfile.TemporaryDirectory() as folder:
+        # In the artifact's own folder where that is on this machine: what a kill leaves there goes with it.
+        with tempfile.TemporaryDirectory(dir=blessing.uri if Path(blessing.uri).is_dir() else None) as folder:
             push(Path(folder), composer(input_dict))
             try:
                 with running(Path(folder)) as address:

@@ -25,7 +25,8 @@ def composer(input_dict: dict[str, Any]) -> Callable[[Path, int], Manifest]:
 
     def fill(folder: Path, version: int) -> Manifest:
         taxonomy = Taxonomy.load(uris["examples"])
-        with tempfile.TemporaryDirectory() as scratch:
+        # Named as the unfinished release: the next push sweeps both away where a kill left them.
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}-") as scratch:
             return compose(
                 folder,
                 version,

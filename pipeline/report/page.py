@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jinja2
 
+from pipeline.progress import spoken
 from pipeline.published import published, same_attribute
 from pipeline.report import charts, curves, cuts
 from pipeline.report.confusions import MATRIX_UP_TO
@@ -39,7 +40,7 @@ def render(contents: Contents) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, seconds=seconds)
+    environment.filters.update(percent=percent, seconds=spoken)
     script, style = ((_HERE / name).read_text(encoding="utf-8") for name in ("page.js", "page.css"))
     return environment.get_template("page.html.jinja").render(
         vars(contents),
@@ -62,11 +63,3 @@ def render(contents: Contents) -> str:
 def percent(fraction: float) -> str:
     """A fraction as every table of ours prints it: percent with two decimals."""
     return f"{100 * fraction:.2f}"
-
-
-def seconds(value: float) -> str:
-    """A duration for people: 0.4 s, 12 min 05 s, 3 h 20 min."""
-    if value < 60:
-        return f"{value:.1f} s"
-    minutes, rest = divmod(round(value), 60)
-    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"

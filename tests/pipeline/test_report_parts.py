@@ -12,10 +12,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from pipeline.progress import spoken
 from pipeline.published import published, same_attribute
 from pipeline.report import charts, curves, near_duplicates, rejects
 from pipeline.report.calibration import calibrate
-from pipeline.report.page import percent, seconds
+from pipeline.report.page import percent
 from pipeline.report.photos import heat, read_photos, thumbnail
 
 LISTS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "lists"
@@ -132,7 +133,7 @@ def test_rejects_are_counted_by_sort_of_reason(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("value", "text"), [(0.04, "0.0 s"), (59.94, "59.9 s"), (725, "12 min 05 s"), (12_010, "3 h 20 min")])
 def test_durations_for_people(value: float, text: str) -> None:
-    assert seconds(value) == text
+    assert spoken(value) == text
 
 
 def test_fractions_are_percent_with_two_decimals() -> None:
