@@ -38,6 +38,7 @@ class TrainingConfig:
     sampling: str = "in_batch"
     triplets: int = 0  # an epoch, with documented sampling; 0 = a third of the photos, so that as many are seen
     views: int = 1  # how often each photo stands in its batch, each time augmented anew
+    warm_start: str = "none"  # or "last": from the weights of the last model blessed before these photos came
     learning_rate: float = 5e-3  # the peak of the schedule
     schedule: str = "one_cycle"
     warmup: float = 0.2  # share of all steps with a linearly rising rate

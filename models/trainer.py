@@ -22,6 +22,7 @@ from models.features import read_photos
 from models.recipe import ModelConfig, TrainingConfig
 from models.taxonomy import Taxonomy
 from models.training import fit, write_history
+from models.warm_start import warm
 
 MODEL_FILE = "model.keras"
 
@@ -47,6 +48,10 @@ def run_fn(fn_args: Any) -> None:
     use_all(recipe.batch_size * (3 if recipe.sampling == "documented" else 1) * recipe.views)
     keras.utils.set_random_seed(recipe.seed)  # before the system draws its weights
     system = systems.build(model, taxonomy, recipe.precision)
+    if base := _base(fn_args):
+        fresh = warm(system, systems.load(base))
+        new = f"; new, and so without: {', '.join(fresh[:8])}{' ...' * (len(fresh) > 8)}" if fresh else ""
+        print(f"  begins with the weights of the last blessed model{new}", file=sys.stderr)
     run = Path(fn_args.model_run_dir)
     run.mkdir(parents=True, exist_ok=True)
     state = run.parent.parent / "training" / _key(fn_args) / "state.npz"
@@ -75,10 +80,17 @@ def _publish(system: systems.System, model: ModelConfig, serving: Path) -> None:
         subprocess.run(command, env={**os.environ, "KERAS_BACKEND": "tensorflow"}, check=True)
 
 
+def _base(fn_args: Any) -> Path | None:
+    """The file of the model to begin with: TFX names the SavedModel beside it."""
+    folder = getattr(fn_args, "base_model", None)
+    return Path(folder).parent / MODEL_FILE if folder else None
+
+
 def _key(fn_args: Any) -> str:
-    """What a training follows from: the recipe, and every file of Examples as it lies there."""
+    """What a training follows from: the recipe, every file of Examples as it lies there, and the model it begins with."""
     digest = hashlib.blake2b(json.dumps(fn_args.custom_config, sort_keys=True).encode(), digest_size=12)
-    for pattern in [*fn_args.train_files, *fn_args.eval_files]:
+    base = _base(fn_args)
+    for pattern in [*fn_args.train_files, *fn_args.eval_files, *([str(base)] if base else [])]:
         for file in sorted(tf.io.gfile.glob(pattern)):
             state = tf.io.gfile.stat(file)
             digest.update(f"\n{file} {state.length} {state.mtime_nsec}".encode())

@@ -56,6 +56,7 @@ class EvaluationConfig:
     slices: tuple[str, ...] = ("class",)  # cut the queries by class, or by an attribute or further column of the Embeddings
     min_map: float = 0.0
     max_drop: float = 0.02  # overall MAP may fall this far below the last blessed model's
+    max_attribute_drop: float = 0.05  # an attribute's may fall so far, or further where that may be chance
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,8 @@ class Config:
     @property
     def dataset(self) -> str:
         """The data set's name in results."""
-        path = Path(self.data.catalogue).resolve()
+        spans = self.data.catalogue.partition("{SPAN}")  # the folder of all spans, not the first one's
+        path = Path(spans[0] + "-").parent / "-.csv" if spans[1] else Path(self.data.catalogue).resolve()
         return self.data.name or (path.parent if path.suffix else path).name
 
 

@@ -59,7 +59,10 @@ def create_pipeline(
     if data.labels_only:
         kept = [Remember(memory, *_passed(labels))] if memory else []
         return _pipeline(config, root, metadata, [examples, *labels, *kept])
+    # Blessed before these Examples were made: a run with nothing changed then begins with the same model, and is all cache.
+    warm = (recall or _baseline(examples.outputs["examples"], "warm_start")) if config.training.warm_start == "last" else None
     trainer = tfx.components.Trainer(
+        base_model=warm.outputs["model"] if warm else None,
         examples=examples.outputs["examples"],
         schema=labels[1].outputs["schema"],
         run_fn="models.trainer.run_fn",
@@ -68,6 +71,7 @@ def create_pipeline(
         custom_config={"model": dataclasses.asdict(config.model), "training": dataclasses.asdict(config.training)},
     )
     trainer.add_upstream_node(labels[-1])  # labels that stop a run cost no training
+    looked_up = [warm] if warm and not recall else []
     inputs = {"examples": examples.outputs["examples"], "model": trainer.outputs["model"]}
     baseline = recall or _baseline(inputs["model"])
     embeddings = Embedder(**inputs)
@@ -80,7 +84,7 @@ def create_pipeline(
         **dataclasses.asdict(config.evaluation),
     )
     if not release:
-        return _pipeline(config, root, metadata, [examples, *labels, trainer, embeddings, evaluator])
+        return _pipeline(config, root, metadata, [examples, *labels, *looked_up, trainer, embeddings, evaluator])
     index = IndexBuilder(
         embeddings.outputs["embeddings"], inputs["examples"], config.index.splits, config.index.scann_above, config.index.recall
     )
@@ -88,7 +92,7 @@ def create_pipeline(
     validator = ReleaseValidator(config.index.splits, **parts, embeddings=embeddings.outputs["embeddings"])
     blessings = {"model_blessing": evaluator.outputs["blessing"], "infra_blessing": validator.outputs["blessing"]}
     releaser = Releaser(releases, config.release.keep, config.release.models_config, **parts, **blessings)
-    steps = [examples, *labels, trainer, baseline, embeddings, evaluator, index, validator, releaser]
+    steps = [examples, *labels, *looked_up, trainer, baseline, embeddings, evaluator, index, validator, releaser]
     if memory:
         steps.remove(recall)  # it stands before the labels' judge already
         steps.append(Remember(memory, *_passed(labels), inputs["model"], evaluator.outputs["blessing"]))
@@ -144,10 +148,11 @@ def _statistics_before(current: types.BaseChannel) -> tfx.dsl.Resolver:
     return tfx.dsl.Resolver(strategy_class=StatisticsBefore, **channels).with_id("last_statistics")
 
 
-def _baseline(current: types.BaseChannel) -> tfx.dsl.Resolver:
+def _baseline(current: types.BaseChannel, name: str = "last_blessed_model") -> tfx.dsl.Resolver:
+    """The last model that was blessed before `current` was made."""
     channels = {
         "model": tfx.dsl.Channel(type=standard_artifacts.Model),
         "model_blessing": tfx.dsl.Channel(type=standard_artifacts.ModelBlessing),
         BlessedBefore.CURRENT: current,
     }
-    return tfx.dsl.Resolver(strategy_class=BlessedBefore, **channels).with_id("last_blessed_model")
+    return tfx.dsl.Resolver(strategy_class=BlessedBefore, **channels).with_id(name)

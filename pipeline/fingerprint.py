@@ -16,7 +16,7 @@ def fingerprint(catalogue: str, data_format: str = "catalogue") -> str:
     """
     # The program's version too: what an older one made is not mixed with what a newer one makes.
     digest = hashlib.blake2b(metadata.version("m3net").encode(), digest_size=8)
-    reader = reader_of(data_format)
+    reader = reader_of(data_format, catalogue)
     digest.update(f"{data_format}{reader.columns(catalogue)}{reader.taxonomy(catalogue)}".encode())
     for row in reader.rows(catalogue):
         digest.update(repr(row).encode())

@@ -16,6 +16,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "training.sampling": ("in_batch", "balanced", "documented"),
     "training.schedule": ("one_cycle", "cosine", "step"),
     "training.precision": ("float32", "bfloat16"),
+    "training.warm_start": ("none", "last"),
     "validation.on_anomaly": ("warn", "stop"),
     "evaluation.protocol": ("attribute", "pair"),
     "index.splits": ("train", "valid", "test"),
@@ -32,6 +33,7 @@ _FRACTIONS = {
     "validation.max_drift",
     "evaluation.min_map",
     "evaluation.max_drop",
+    "evaluation.max_attribute_drop",
     "index.recall",
 }
 _FROM_ONE = {

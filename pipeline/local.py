@@ -94,7 +94,7 @@ def _execute(config: Config, output: Path, release: bool = True, first: str = ""
     from pipeline.fingerprint import fingerprint
 
     runners.require(config.beam.args)
-    reader_of(config.data.format).columns(config.data.catalogue)  # half a minute before TFX is loaded
+    reader_of(config.data.format, config.data.catalogue).columns(config.data.catalogue)  # half a minute before TFX is loaded
     progress = log_to(output / "m3net.log")
     version = fingerprint(config.data.catalogue, config.data.format)
 

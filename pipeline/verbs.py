@@ -123,7 +123,7 @@ def _ask_once(arguments: argparse.Namespace, config: Config) -> int:
     from components.release_validator.check import running
     from pipeline import results as tables
 
-    read = reader_of(config.data.format).rows(config.data.catalogue)
+    read = reader_of(config.data.format, config.data.catalogue).rows(config.data.catalogue)
     rows = [row for row in read if isinstance(row, Record)]
     asked = next((row for row in rows if row.role == "query" and row.split == "test"), rows[0])
     measured = tables.read(arguments.output)[0]["attributes"]

@@ -27,7 +27,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     def Do(self, input_dict: dict[str, Any], output_dict: dict[str, Any], exec_properties: dict[str, Any]) -> None:
         """Keys: `CatalogueGenSpec`. Raises: InputError for what the user can mend."""
         catalogue, labels_only = exec_properties["catalogue"], bool(exec_properties["labels_only"])
-        columns = reader_of(exec_properties["format"]).columns(catalogue)
+        columns = reader_of(exec_properties["format"], catalogue).columns(catalogue)
         given = _given(exec_properties["taxonomy"], columns)
         examples, labels = (_split(output_dict[key]) for key in ("examples", "labels"))
         photos = Photos(exec_properties["long_side"], labels_only, exec_properties["version"])

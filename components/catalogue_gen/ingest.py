@@ -66,7 +66,7 @@ def ingest(
         chunk_rows: rows that are stored together; nothing that is written depends on it.
     Raises: InputError for a catalogue that cannot be read.
     """
-    reader = reader_of(data_format)
+    reader = reader_of(data_format, catalogue)
     staged = stage(reader.rows(catalogue), folders.staging, f"{photos.version} {photos.long_side}", chunk_rows)
     taxonomy = given or reader.taxonomy(catalogue) or infer(staged.shown, reader.columns(catalogue))
     folders.prepare()

@@ -15,7 +15,7 @@ class BlessedBefore(resolver.ResolverStrategy):
     CURRENT = "current"  # the key of what is at hand
 
     def resolve_artifacts(self, store: Any, input_dict: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        """Keys: `model`, `model_blessing`, and `current`, the model at hand. Empty lists where there is none."""
+        """Keys: `model`, `model_blessing`, and `current`, the model at hand, or the Examples that one is to be made of. Empty lists where there is none."""
         blessings = {
             blessing.get_int_custom_property("current_model_id"): blessing
             for blessing in input_dict["model_blessing"]

@@ -13,7 +13,7 @@ from components.retrieval_evaluator.slices import CLASS
 
 
 class RetrievalEvaluatorSpec(component_spec.ComponentSpec):
-    """`min_map` and `max_drop` are fractions; `slices` a JSON list; `baseline_model` is the last blessed one, if any."""
+    """`min_map`, `max_drop` and `max_attribute_drop` are fractions; `slices` a JSON list; `baseline_model` is the last blessed one, if any."""
 
     PARAMETERS = {  # noqa: RUF012  (TFX reads plain dicts)
         "system": component_spec.ExecutionParameter(type=str),
@@ -22,6 +22,7 @@ class RetrievalEvaluatorSpec(component_spec.ComponentSpec):
         "slices": component_spec.ExecutionParameter(type=str),
         "min_map": component_spec.ExecutionParameter(type=float),
         "max_drop": component_spec.ExecutionParameter(type=float),
+        "max_attribute_drop": component_spec.ExecutionParameter(type=float),
     }
     INPUTS = {  # noqa: RUF012
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
@@ -38,7 +39,7 @@ class RetrievalEvaluatorSpec(component_spec.ComponentSpec):
 class RetrievalEvaluator(base_beam_component.BaseBeamComponent):
     """Ranks the gallery for every query of the test split; blesses `model` by threshold and beside the last blessed one.
 
-    Raises: ValueError unless `min_map` and `max_drop` lie in [0, 1].
+    Raises: ValueError unless `min_map`, `max_drop` and `max_attribute_drop` lie in [0, 1].
     """
 
     SPEC_CLASS = RetrievalEvaluatorSpec
@@ -57,8 +58,10 @@ class RetrievalEvaluator(base_beam_component.BaseBeamComponent):
         slices: Sequence[str] = (CLASS,),
         min_map: float = 0.0,
         max_drop: float = 1.0,
+        max_attribute_drop: float = 1.0,
     ) -> None:
-        for name, value in (("min_map", min_map), ("max_drop", max_drop)):
+        limits = {"min_map": min_map, "max_drop": max_drop, "max_attribute_drop": max_attribute_drop}
+        for name, value in limits.items():
             if not 0.0 <= value <= 1.0:
                 raise ValueError(f"{name} is a fraction in [0, 1], not a percentage; got {value}")
         spec = RetrievalEvaluatorSpec(
@@ -70,8 +73,7 @@ class RetrievalEvaluator(base_beam_component.BaseBeamComponent):
             dataset=dataset,
             protocol=protocol,
             slices=json.dumps(list(slices)),
-            min_map=float(min_map),
-            max_drop=float(max_drop),
+            **{name: float(value) for name, value in limits.items()},
             evaluation=types.Channel(type=artifacts.Evaluation),
             blessing=types.Channel(type=standard_artifacts.ModelBlessing),
         )

@@ -17,7 +17,7 @@ from components.retrieval_evaluator.beam_measure import measure_in_beam, read_me
 from components.retrieval_evaluator.measure import Measured, measure_all
 from components.retrieval_evaluator.measure import results as results_of
 from components.retrieval_evaluator.slices import slices
-from components.retrieval_evaluator.verdict import verdict
+from components.retrieval_evaluator.verdict import beside, fallen, verdict
 from models.taxonomy import Taxonomy
 from models.trainer import MODEL_FILE
 
@@ -39,9 +39,12 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         taxonomy = Taxonomy.load(Path(artifact_utils.get_single_uri(input_dict["examples"])))
         results["slices"] = slices(found, embeddings, TEST, json.loads(exec_properties["slices"]), taxonomy)
         io_utils.write_string_file(str(evaluation / "results.json"), json.dumps(results, ensure_ascii=False, indent=1))
-        before = self._baseline(input_dict, output_dict, exec_properties)
-        blessed, reason = verdict(results, before, exec_properties["min_map"], exec_properties["max_drop"])
-        text = json.dumps({"blessed": blessed, "reason": reason}, ensure_ascii=False)
+        compared = beside(self._baseline(input_dict, output_dict, exec_properties), found)
+        limits = {name: exec_properties[name] for name in ("min_map", "max_drop", "max_attribute_drop")}
+        blessed, reason = verdict(results, compared, **limits)
+        told = {"blessed": blessed, "reason": reason, "limits": limits, "beside": compared}
+        told["fallen"] = fallen(compared, limits["max_attribute_drop"])
+        text = json.dumps(told, ensure_ascii=False, indent=1)
         io_utils.write_string_file(str(evaluation / "verdict.json"), text)
         blessing = artifact_utils.get_single_instance(output_dict["blessing"])
         # LatestBlessedModelStrategy finds a model by this id; without it the blessing exists and is never found.
@@ -52,19 +55,18 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
     def _baseline(
         self, input_dict: dict[str, Any], output_dict: dict[str, Any], exec_properties: dict[str, Any]
-    ) -> dict[str, Any] | None:
-        """The results of the last blessed model on today's test photos; None without one."""
+    ) -> dict[str, Measured]:
+        """What the last blessed model reaches on today's test photos; empty without one."""
         if not input_dict.get("baseline_model"):
-            return None
+            return {}
         model = os.path.join(artifact_utils.get_single_uri(input_dict["baseline_model"]), MODEL_FILE)
         examples = artifact_utils.get_single_uri(input_dict["examples"])
         folder = os.path.join(artifact_utils.get_single_uri(output_dict["evaluation"]), "baseline")  # where all workers see it
         with self._make_beam_pipeline() as pipeline:
             embed(pipeline, examples, [TEST], model, folder)
-        names = {"system": "baseline", "dataset": exec_properties["dataset"], "protocol": exec_properties["protocol"]}
-        results = results_of(self._measured(Path(folder), Path(folder), names["protocol"]), split=TEST, **names)
+        found = self._measured(Path(folder), Path(folder), exec_properties["protocol"])
         FileSystems.delete([folder])
-        return results
+        return found
 
     def _measured(self, embeddings: Path, output: Path, protocol: str) -> dict[str, Measured]:
         """Measured here, or in Beam where one process would hold too much; both give the same numbers."""

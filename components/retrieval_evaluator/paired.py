@@ -30,7 +30,7 @@ def _same(name: str, one: Measured, other: Measured, where: str) -> None:
         raise InputError(f"{where}: {name} has other queries in one than in the other; embed the same photos with both")
     if one.candidates != other.candidates:
         raise InputError(f"{where}: {name} ranks {one.candidates} candidates in one and {other.candidates} in the other")
-    if one.gallery != other.gallery:
+    if one.gallery and other.gallery and one.gallery != other.gallery:  # not known where Beam measured
         raise InputError(f"{where}: {name} ranks other candidates, or with other labels, in one than in the other")
 
 

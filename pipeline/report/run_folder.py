@@ -36,6 +36,7 @@ class RunFolder:
     model: Path
     history: Path
     steps: tuple[Step, ...]
+    findings: tuple[dict[str, str], ...] = ()  # what is odd about its labels: since the last run, between splits, by the schema
 
 
 def read(folder: Path) -> RunFolder:
@@ -60,6 +61,7 @@ def read(folder: Path) -> RunFolder:
         evaluation=evaluation,
         history=store.place(trained["model_run"]) / "history.csv",
         steps=store.steps(evaluator.id),
+        findings=tuple(store.findings(evaluator.id)),
         **places,
     )
 
@@ -109,6 +111,18 @@ class _Store:
         run = next(c for c in self.store.get_contexts_by_execution(execution) if c.type == "pipeline_run")
         found = sorted(self.store.get_executions_by_context(run.id), key=lambda e: e.id)
         return tuple(self._step(e) for e in found if self._well(e))
+
+    def findings(self, execution: int) -> list[dict[str, str]]:
+        """Of the pipeline run that the execution belongs to; none where its LabelValidator's folder is gone."""
+        run = next(c for c in self.store.get_contexts_by_execution(execution) if c.type == "pipeline_run")
+        found = [e for e in self.store.get_executions_by_context(run.id) if e.type.split(".")[-1] == "LabelValidator"]
+        for checks in (self.artifacts(e.id, inputs=False).get("checks") for e in found if self._well(e)):
+            file = (
+                self.folder / "tfx" / "artifacts" / checks.uri.rpartition(_ARTIFACTS)[2] / "findings.json" if checks else None
+            )
+            if file and file.is_file():
+                return list(json.loads(file.read_text(encoding="utf-8")))
+        return []
 
     def _step(self, execution: Any) -> Step:
         cached = execution.last_known_state == self.proto.Execution.CACHED

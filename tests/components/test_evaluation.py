@@ -74,7 +74,9 @@ def result(overall: float) -> dict[str, dict[str, float]]:
     (0.5, 0.53, False, "max_drop"),
 ])  # fmt: skip
 def test_verdict(found: float, before: float | None, blessed: bool, words: str) -> None:
-    got, reason = verdict(result(found), result(before) if before else None, min_map=0.3, max_drop=0.02)
+    got, reason = verdict(
+        result(found), {"overall": {"before": before, "now": found}} if before else {}, min_map=0.3, max_drop=0.02
+    )
     assert got == blessed
     assert words in reason
 

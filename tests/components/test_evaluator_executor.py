@@ -34,7 +34,15 @@ def evaluated(folder: Path, **more: Any) -> tuple[dict[str, Any], dict[str, Any]
     pq.write_table(pa.Table.from_pylist(drawn()), folder / "embeddings" / "e.parquet")
     outputs = {"evaluation": at(Evaluation, folder / "evaluation")}
     outputs |= {"blessing": at(standard_artifacts.ModelBlessing, folder / "blessing")}
-    named = {"system": "s", "dataset": "d", "protocol": "attribute", "slices": '["class"]', "min_map": 0.0, "max_drop": 1.0}
+    named = {
+        "system": "s",
+        "dataset": "d",
+        "protocol": "attribute",
+        "slices": '["class"]',
+        "min_map": 0.0,
+        "max_drop": 1.0,
+        "max_attribute_drop": 1.0,
+    }
     context = base_beam_executor.BaseBeamExecutor.Context(beam_pipeline_args=ONE, tmp_dir=str(folder), unique_id="1")
     executor.Executor(context).Do(inputs, outputs, {**named, **more})
     results, verdict = (json.loads((folder / "evaluation" / f"{name}.json").read_text()) for name in ("results", "verdict"))

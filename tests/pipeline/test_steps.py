@@ -66,7 +66,7 @@ def test_steps_that_have_nothing_to_do_with_one_another() -> None:
 @pytest.mark.parametrize(
     ("first", "last", "line"),
     [
-        ("Trainr", "", '--from: no step "Trainr"; did you mean "Trainer"? there are: CatalogueGen, StatisticsGen'),
+        ("Trainr", "", '--from: no step "Trainr"; did you mean "Trainer"\\? there are: CatalogueGen, StatisticsGen'),
         ("", "last_statistics", '--until: no step "last_statistics"; .*there are: CatalogueGen'),
         ("Embedder", "Trainer", "--from Embedder comes after --until Trainer; the order is: CatalogueGen"),
         ("zzz", "", '--from: no step "zzz"; there are: CatalogueGen'),

@@ -40,7 +40,11 @@ class Reader(Protocol):
         ...
 
 
-def reader_of(name: str) -> Reader:
-    """The reader of the format `name`. Raises: ValueError for a name unknown."""
+def reader_of(name: str, path: str = "") -> Reader:
+    """The reader of the format `name`; of its spans, where `path` has {SPAN} in it. Raises: ValueError for a name unknown."""
     reader: Reader = resolve("format", name, FORMATS)()
-    return reader
+    if "{SPAN}" not in path:
+        return reader
+    from components.catalogue_gen.readers.spans import SpanReader  # it imports Beam
+
+    return SpanReader(reader)
