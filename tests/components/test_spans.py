@@ -42,7 +42,7 @@ def test_all_spans_are_one_catalogue_by_number(tmp_path: Path) -> None:
 
 def test_no_span_and_one_twice_are_one_line(tmp_path: Path) -> None:
     path = f"{tmp_path}/s{{SPAN}}/catalogue.csv"
-    with pytest.raises(InputError, match="no span there; {SPAN} stands for a whole number, such as .*/s1/catalogue.csv"):
+    with pytest.raises(InputError, match=r"no span there; {SPAN} stands for a whole number, such as .*/s1/catalogue.csv"):
         reader_of("catalogue", path).columns(path)
     written(tmp_path, s1="image,colour\n", s01="image,colour\n")
     with pytest.raises(InputError, match="stands there twice"):

@@ -28,7 +28,7 @@ def test_rows_follow_their_names_in_every_system(name: str) -> None:
     for i, variable in enumerate(before.weights):
         variable.assign(
             np.full(variable.shape, i + 2) + np.arange(variable.shape[0]).reshape(-1, *[1] * (len(variable.shape) - 1)) / 8
-            if variable.shape
+            if len(variable.shape)
             else i + 2
         )
     assert warm(system, before) == ["hem: a", "hem: b", "colour: amber"]

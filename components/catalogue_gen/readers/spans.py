@@ -5,6 +5,7 @@ All spans, and not the newest alone: a release answers with every item that it h
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from apache_beam.io.filesystems import FileSystems
 
@@ -46,6 +47,6 @@ def spans(path: str) -> list[tuple[int, str]]:
     found = sorted((int(match[1]), one) for one in listed if (match := re.fullmatch(pattern, one)))
     if not found:
         raise InputError(f"{path}: no span there; {SPAN} stands for a whole number, such as {path.replace(SPAN, '1')}")
-    if twice := [file for (one, _), (other, file) in zip(found, found[1:], strict=False) if one == other]:
+    if twice := [file for (one, _), (other, file) in pairwise(found) if one == other]:
         raise InputError(f"{twice[0]}: this span's number stands there twice; name each span once")
     return found
