@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from models.training import fit, write_history
 from models.warm_start import warm
 
 MODEL_FILE = "model.keras"
+RECIPE_FILE = "recipe.json"
 
 
 def run_fn(fn_args: Any) -> None:
@@ -36,7 +37,7 @@ def run_fn(fn_args: Any) -> None:
     Args:
         fn_args: TFX's FnArgs. `custom_config` holds the fields of `ModelConfig` under "model" and of `TrainingConfig`
             under "training"; taxonomy.json lies beside the splits of `train_files`.
-    Writes: the SavedModel into `serving_model_dir`, model.keras beside it; history.csv and TensorBoard's events into
+    Writes: the SavedModel into `serving_model_dir`, model.keras and recipe.json beside it; history.csv and TensorBoard's events into
         `model_run_dir`, after each epoch.
     Raises: ValueError for a name the recipe does not know; TrainingError where the split train has no photo, and as `fit`.
     """
@@ -64,6 +65,7 @@ def run_fn(fn_args: Any) -> None:
     if not any("valid_map" in row for row in history):
         print("  no labelled query in the split valid: the last epoch is kept, not the best", file=sys.stderr)
     _publish(system, model, Path(fn_args.serving_model_dir))
+    _write_recipe(Path(fn_args.serving_model_dir).parent / RECIPE_FILE, system, model, recipe, history)
     shutil.rmtree(state.parent)
 
 
@@ -84,6 +86,19 @@ def _base(fn_args: Any) -> Path | None:
     """The file of the model to begin with: TFX names the SavedModel beside it."""
     folder = getattr(fn_args, "base_model", None)
     return Path(folder).parent / MODEL_FILE if folder else None
+
+
+def _write_recipe(file: Path, system: systems.System, model: ModelConfig, recipe: TrainingConfig, history: History) -> None:
+    """What the weights follow from beside the photos, for whoever asks later; `valid_map` is the kept epoch's, or null."""
+    maps = [row["valid_map"] for row in history if "valid_map" in row]
+    found = {
+        "model": asdict(model),
+        "training": asdict(recipe),
+        "parameters": system.count_params(),
+        "epochs": len(history),
+        "valid_map": max(maps, default=None),
+    }
+    file.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
 def _key(fn_args: Any) -> str:

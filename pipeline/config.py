@@ -14,6 +14,7 @@ from models.recipe import ModelConfig, TrainingConfig
 from models.registry import unknown
 from pipeline.cluster import KubeflowConfig
 from pipeline.limits import broken
+from pipeline.metadata import MetadataConfig
 
 QUICK = Path(__file__).parent / "configs" / "quick.yaml"
 
@@ -106,6 +107,7 @@ class Config:
     release: ReleaseConfig = field(default_factory=ReleaseConfig)
     beam: BeamConfig = field(default_factory=BeamConfig)
     kubeflow: KubeflowConfig = field(default_factory=KubeflowConfig)
+    metadata: MetadataConfig = field(default_factory=MetadataConfig)
 
     @property
     def dataset(self) -> str:

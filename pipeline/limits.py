@@ -8,6 +8,7 @@ from typing import Any
 from components.catalogue_gen.readers.reader import FORMATS
 from models.registry import BACKBONES, BY_TRIPLETS, SYSTEMS, unknown
 from pipeline import cluster
+from pipeline.metadata import KINDS
 
 _NAMES: dict[str, tuple[str, ...]] = {
     "model.system": tuple(SYSTEMS),
@@ -21,6 +22,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "evaluation.protocol": ("attribute", "pair"),
     "index.splits": ("train", "valid", "test"),
     "data.format": tuple(FORMATS),
+    "metadata.kind": KINDS,
     "data.near_duplicates": ("report", "reject", "off"),
 }
 _FRACTIONS = {

@@ -1,4 +1,4 @@
-"""A run on this machine: TFX's local runner, metadata in SQLite, and a summary in plain words."""
+"""A run on this machine: TFX's local runner, its metadata, and a summary in plain words."""
 
 import csv
 import json
@@ -90,7 +90,7 @@ def _execute(config: Config, output: Path, release: bool = True, first: str = ""
     """The connection to the metadata, and the progress with what ran and what was cached."""
     quiet()
     from components.catalogue_gen.readers.reader import reader_of
-    from pipeline import runners
+    from pipeline import metadata, runners
     from pipeline.fingerprint import fingerprint
 
     runners.require(config.beam.args)
@@ -98,16 +98,14 @@ def _execute(config: Config, output: Path, release: bool = True, first: str = ""
     progress = log_to(output / "m3net.log")
     version = fingerprint(config.data.catalogue, config.data.format)
 
-    from tfx import v1 as tfx
+    connection = metadata.prepare(config.metadata, output)
+
     from tfx.dsl.compiler import compiler
-    from tfx.orchestration import metadata
 
     from pipeline.create import create_pipeline
+    from pipeline.recorded import RecordedRunner, new_run_id
     from pipeline.recovery import recover
 
-    database = output / "tfx" / "metadata.sqlite"
-    database.parent.mkdir(parents=True, exist_ok=True)
-    connection = metadata.sqlite_metadata_connection_config(str(database))
     pipeline = create_pipeline(
         config,
         root=str(output / "tfx" / "artifacts"),
@@ -120,7 +118,7 @@ def _execute(config: Config, output: Path, release: bool = True, first: str = ""
     steps.select(ir, first, last)
     for name in recover(connection, output / "tfx" / "artifacts"):
         print(f"{name} was cut off in an earlier run; it begins again, with what it had finished", file=sys.stderr)
-    tfx.orchestration.LocalDagRunner().run_with_ir(ir)
+    RecordedRunner(new_run_id(), config).run_with_ir(ir)
     return connection, progress
 
 

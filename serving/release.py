@@ -26,6 +26,7 @@ MANIFEST = f"{EXTRA}/release.json"
 ITEMS = f"{EXTRA}/items.parquet"
 INDEX = f"{EXTRA}/index"
 WARM_UP = f"{EXTRA}/tf_serving_warmup_requests"
+MODEL_CARD = f"{EXTRA}/model_card.html"
 _MODEL = "model.json"  # in each index: the fingerprint of the model that its vectors came from
 _PARTIAL = ".partial-"  # no integer, so that no server takes it for a version
 _HINT = "remove this version and push again"
@@ -42,7 +43,8 @@ class Manifest:
     `model` is the model's fingerprint, repeated in each index; `vector_length` the numbers in a retrieval vector;
     `taxonomy` as in taxonomy.json; `files` maps each path to its sha256; `created` is UTC, ISO 8601; `copy_of` the
     version that a rollback made this one from, else 0; `indexes` by attribute what `IndexInfo` says: kind, size and the
-    recall measured against exact search.
+    recall measured against exact search. `run` is the id of the pipeline run that pushed it, `provenance` what it was made
+    of and by which code; both empty where whoever composed it did not say.
     """
 
     version: int
@@ -58,6 +60,8 @@ class Manifest:
     format: int = FORMAT
     copy_of: int = 0
     indexes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    run: str = ""
+    provenance: dict[str, Any] = field(default_factory=dict)
 
 
 def compose(
@@ -73,6 +77,9 @@ def compose(
     metrics: Mapping[str, Any],
     counts: Mapping[str, int],
     warmup_image: bytes,
+    run: str = "",
+    provenance: Mapping[str, Any] | None = None,
+    model_card: str = "",
 ) -> Manifest:
     """Lays a whole release out in the empty `folder`, the manifest last.
 
@@ -80,12 +87,15 @@ def compose(
         saved_model: the exported model. index: a folder with one of `serving.index` for every attribute.
         items: the Parquet file whose row i is row i of every index. metrics: overall results, fractions.
         warmup_image: a JPEG; the server asks it of itself, once an attribute, before it answers anybody.
+        run, provenance: see `Manifest`. model_card: HTML; "" leaves none.
     Raises: ReleaseError where the indexes do not fit the taxonomy or each other.
     """
     shutil.copytree(saved_model, folder, dirs_exist_ok=True)
     shutil.copytree(index, folder / INDEX)
     shutil.copyfile(items, folder / ITEMS)
     (folder / WARM_UP).write_bytes(warm_up_records(warmup_image, taxonomy.names))
+    if model_card:
+        (folder / MODEL_CARD).write_text(model_card, encoding="utf-8")
     files = {name: _sha256(folder / name) for name in _files(folder)}
     model = _fingerprint(files)
     for one in (folder / INDEX).iterdir():
@@ -103,6 +113,8 @@ def compose(
         files=files,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         indexes={one.name: asdict(read_info(one)) for one in sorted((folder / INDEX).iterdir())},
+        run=run,
+        provenance=dict(provenance or {}),
     )
     _check_indexes(folder, manifest)
     text = json.dumps(asdict(manifest), ensure_ascii=False, indent=1)

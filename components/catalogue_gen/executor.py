@@ -38,6 +38,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             if before := sum(map(is_finished, found.chunks)):
                 print(f"  {before} of {len(found.chunks)} chunks were finished by a run that was stopped", file=sys.stderr)
         FileSystems.delete([folders.staging])  # before the judge: a server that was down must not be remembered
+        _note(output_dict["examples"][0], exec_properties)
         _say(examples)
         _judge(catalogue, examples, exec_properties["max_reject_share"], () if labels_only else ("train", "test"))
         if left_out := [name for name in columns if name not in _read_taxonomy(f"{examples}/{FILE_NAME}").names]:
@@ -50,6 +51,12 @@ def _split(artifacts: list[Any]) -> str:
     artifact = artifact_utils.get_single_instance(artifacts)
     artifact.split_names = artifact_utils.encode_split_names(list(SPLITS))
     return str(artifact.uri)
+
+
+def _note(artifact: Any, exec_properties: dict[str, Any]) -> None:
+    """What these Examples were made of, told along with them: a release says it where no ML Metadata is at hand."""
+    for name, key in (("catalogue", "catalogue"), ("format", "format"), ("fingerprint", "version")):
+        artifact.set_string_custom_property(name, exec_properties[key])
 
 
 def staging(examples: str, catalogue: str) -> str:

@@ -24,7 +24,7 @@ class Executor(pusher.Executor):
         releases = Path(exec_properties["releases"])
         keep, models_config = exec_properties["keep"], exec_properties["models_config"]
         named = retention.named(Path(models_config)) if models_config else frozenset()  # first: a mistake pushes nothing
-        version = push(releases, composer(input_dict))
+        version = push(releases, composer(input_dict, run=self._context.pipeline_run_id or "" if self._context else ""))
         self._MarkPushed(pushed, pushed_destination=str(releases / str(version)), pushed_version=str(version))
         if keep:
             _prune(releases, keep, named | {version})

@@ -12,16 +12,21 @@ from tfx.utils import path_utils
 
 from components.index_builder.build import INDEX, ITEMS
 from components.releaser.gallery import gallery_of
+from components.releaser.model_card import render
+from components.releaser.provenance import provenance
 from models.export_gallery import export_with
 from models.taxonomy import Taxonomy
 from serving.release import Manifest, compose
 
 
-def composer(input_dict: dict[str, Any]) -> Callable[[Path, int], Manifest]:
-    """Takes a run's `model`, `index`, `examples` and `evaluation`; the function returned fills (folder, version)."""
+def composer(input_dict: dict[str, Any], run: str = "") -> Callable[[Path, int], Manifest]:
+    """Takes a run's `model`, `index`, `examples` and `evaluation`; the function returned fills (folder, version).
+
+    `run`: the pipeline run's id, "" where the orchestrator tells its components none.
+    """
     uris = {key: Path(artifact_utils.get_single_uri(input_dict[key])) for key in ("model", "index", "examples", "evaluation")}
     results = json.loads((uris["evaluation"] / "results.json").read_text(encoding="utf-8"))
-    items = uris["index"] / ITEMS
+    items, made_by = uris["index"] / ITEMS, provenance(input_dict)
 
     def fill(folder: Path, version: int) -> Manifest:
         taxonomy = Taxonomy.load(uris["examples"])
@@ -41,6 +46,9 @@ def composer(input_dict: dict[str, Any]) -> Callable[[Path, int], Manifest]:
                 metrics=results["overall"],
                 counts={"items": ds.dataset(items).count_rows()},
                 warmup_image=first_photo(uris["examples"]),
+                run=run,
+                provenance=made_by,
+                model_card=render(version, run, results, made_by, taxonomy, items),
             )
 
     return fill

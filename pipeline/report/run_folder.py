@@ -10,18 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import InputError
+from pipeline.lineage import Lineage, Step
 
 _EVALUATOR = "RetrievalEvaluator"
-_ARTIFACTS = "/tfx/artifacts/"
-
-
-@dataclass(frozen=True)
-class Step:
-    """A component: how long it took when it last ran, and whether the last run took its answer from cache."""
-
-    name: str
-    seconds: float
-    cached: bool
 
 
 @dataclass(frozen=True)
@@ -44,10 +35,7 @@ def read(folder: Path) -> RunFolder:
 
     Raises: InputError where there is none, or where an artifact it came from is gone.
     """
-    database = folder / "tfx" / "metadata.sqlite"
-    if not database.is_file():
-        raise InputError(f"{folder} holds no tfx/metadata.sqlite; give the --output of a run")
-    store = _Store(database, folder)
+    store = Lineage(folder)
     evaluator = store.last(_EVALUATOR)
     if evaluator is None:
         raise InputError(f"{folder}: no evaluation ended there yet; run `m3net run --output {folder}` to its end first")
@@ -64,73 +52,3 @@ def read(folder: Path) -> RunFolder:
         findings=tuple(store.findings(evaluator.id)),
         **places,
     )
-
-
-class _Store:
-    """The questions this report asks of ML Metadata."""
-
-    def __init__(self, database: Path, folder: Path) -> None:
-        import ml_metadata
-        from ml_metadata.proto import metadata_store_pb2 as proto
-
-        config = proto.ConnectionConfig()
-        config.sqlite.filename_uri = str(database)
-        config.sqlite.connection_mode = proto.SqliteMetadataSourceConfig.READONLY
-        self.store, self.proto, self.folder = ml_metadata.MetadataStore(config), proto, folder
-
-    def last(self, component: str) -> Any | None:
-        """The newest execution of `component` that ended well, run or cached."""
-        kinds = [kind.name for kind in self.store.get_execution_types() if kind.name.split(".")[-1] == component]
-        found = [e for kind in kinds for e in self.store.get_executions_by_type(kind) if self._well(e)]
-        return max(found, key=lambda execution: execution.id, default=None)
-
-    def artifacts(self, execution: int, *, inputs: bool) -> dict[str, Any]:
-        """What the execution took or gave, by key."""
-        event = self.proto.Event
-        wanted = (event.INPUT, event.DECLARED_INPUT) if inputs else (event.OUTPUT, event.DECLARED_OUTPUT)
-        events = [e for e in self.store.get_events_by_execution_ids([execution]) if e.type in wanted and e.path.steps]
-        by_id = {artifact.id: artifact for artifact in self.store.get_artifacts_by_id([e.artifact_id for e in events])}
-        return {e.path.steps[0].key: by_id[e.artifact_id] for e in events}
-
-    def maker(self, artifact: int) -> Any:
-        """The execution that made the artifact: not one that took it from cache, though that gives it out too."""
-        outputs = (self.proto.Event.OUTPUT, self.proto.Event.DECLARED_OUTPUT)
-        ids = [e.execution_id for e in self.store.get_events_by_artifact_ids([artifact]) if e.type in outputs]
-        return min(self.store.get_executions_by_id(ids), key=lambda execution: execution.id)
-
-    def place(self, artifact: Any) -> Path:
-        """Where the artifact lies now: a run's folder may have been moved or copied since. Raises: InputError."""
-        _, inside, tail = artifact.uri.rpartition(_ARTIFACTS)
-        place = self.folder / inside.strip("/") / tail if inside else Path(artifact.uri)
-        if not place.is_dir():
-            raise InputError(f"{place} is gone, and the report needs it; run again, or give a folder that still has it")
-        return place
-
-    def steps(self, execution: int) -> tuple[Step, ...]:
-        """The components of the pipeline run that the execution belongs to, in their order."""
-        run = next(c for c in self.store.get_contexts_by_execution(execution) if c.type == "pipeline_run")
-        found = sorted(self.store.get_executions_by_context(run.id), key=lambda e: e.id)
-        return tuple(self._step(e) for e in found if self._well(e))
-
-    def findings(self, execution: int) -> list[dict[str, str]]:
-        """Of the pipeline run that the execution belongs to; none where its LabelValidator's folder is gone."""
-        run = next(c for c in self.store.get_contexts_by_execution(execution) if c.type == "pipeline_run")
-        found = [e for e in self.store.get_executions_by_context(run.id) if e.type.split(".")[-1] == "LabelValidator"]
-        for checks in (self.artifacts(e.id, inputs=False).get("checks") for e in found if self._well(e)):
-            file = (
-                self.folder / "tfx" / "artifacts" / checks.uri.rpartition(_ARTIFACTS)[2] / "findings.json" if checks else None
-            )
-            if file and file.is_file():
-                return list(json.loads(file.read_text(encoding="utf-8")))
-        return []
-
-    def _step(self, execution: Any) -> Step:
-        cached = execution.last_known_state == self.proto.Execution.CACHED
-        outputs = self.artifacts(execution.id, inputs=False)
-        ran = self.maker(next(iter(outputs.values())).id) if cached and outputs else execution
-        nodes = [c.name for c in self.store.get_contexts_by_execution(execution.id) if c.type == "node"]
-        name = nodes[0].split(".", 1)[-1] if nodes else execution.type.split(".")[-1]
-        return Step(name, (ran.last_update_time_since_epoch - ran.create_time_since_epoch) / 1000, cached)
-
-    def _well(self, execution: Any) -> bool:
-        return execution.last_known_state in (self.proto.Execution.COMPLETE, self.proto.Execution.CACHED)

@@ -1,0 +1,52 @@
+"""TFX's local runner, whose runs have an id from their first moment, and say in ML Metadata what they are runs of.
+
+What is noted hangs on the run's context, not on executions: TFX's cache is keyed by those alone, so that neither a new
+commit nor another number of Beam workers makes anything run again.
+"""
+
+import dataclasses
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from tfx.dsl.compiler import constants
+from tfx.orchestration import metadata
+from tfx.orchestration.local import local_dag_runner, runner_utils
+from tfx.orchestration.portable import runtime_parameter_utils
+from tfx.orchestration.portable.mlmd import context_lib
+
+from components.code_version import code_version
+from pipeline.config import Config
+
+
+class RecordedRunner(local_dag_runner.LocalDagRunner):
+    """As the stock one; the run is called `run_id`, and `config` and the code's version are noted before it starts."""
+
+    def __init__(self, run_id: str, config: Config) -> None:
+        super().__init__()
+        self.run_id, self.facts = run_id, facts(config)
+
+    def run_with_ir(self, pipeline: Any, run_options: Any = None) -> None:
+        """Runs the compiled pipeline."""
+        # Set here, it is no parameter any more that the stock runner would fill with the time.
+        runtime_parameter_utils.substitute_runtime_parameter(pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: self.run_id})
+        deployed = runner_utils.extract_local_deployment_config(pipeline).metadata_connection_config
+        with metadata.Metadata(getattr(deployed, deployed.WhichOneof("connection_config"))) as handle:
+            context = context_lib.register_context_if_not_exists(handle, constants.PIPELINE_RUN_CONTEXT_TYPE_NAME, self.run_id)
+            for name, text in self.facts.items():
+                context.custom_properties[name].string_value = text
+            handle.store.put_contexts([context])
+        super().run_with_ir(pipeline, run_options)
+
+
+def new_run_id() -> str:
+    """UTC to the microsecond, as text that sorts by time."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}Z"
+
+
+def facts(config: Config) -> dict[str, str]:
+    """`config` as JSON, `config_hash`, and `code_*` of `code_version`: all that a run follows from but its data."""
+    text = json.dumps(dataclasses.asdict(config), sort_keys=True, ensure_ascii=False)
+    digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    return {"config": text, "config_hash": digest, **{f"code_{key}": value for key, value in code_version().items()}}
