@@ -5,6 +5,8 @@ Standard library only: the configuration file is read, checked and printed witho
 
 from dataclasses import dataclass
 
+RECIPE_FILE = "recipe.json"  # beside a trained model: what it was trained by
+
 
 @dataclass(frozen=True)
 class ModelConfig:

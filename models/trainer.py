@@ -19,13 +19,12 @@ from models.checkpoint import History
 from models.devices import use_all
 from models.export import export
 from models.features import read_photos
-from models.recipe import ModelConfig, TrainingConfig
+from models.recipe import RECIPE_FILE, ModelConfig, TrainingConfig
 from models.taxonomy import Taxonomy
 from models.training import fit, write_history
 from models.warm_start import warm
 
 MODEL_FILE = "model.keras"
-RECIPE_FILE = "recipe.json"
 
 
 def run_fn(fn_args: Any) -> None:

@@ -81,6 +81,12 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("catalogue", type=Path)
     remove.add_argument("ids", nargs="+", metavar="ID")
 
+    explain = verbs.add_parser("explain-release", help="which data, code, configuration and artifacts made a release")
+    explain.add_argument("version", type=int)
+    text = "--output of its run, or the folder of releases (default %(default)s)"
+    explain.add_argument("folder", type=Path, nargs="?", default=Path("runs/m3net"), help=text)
+    explain.add_argument("--format", choices=("text", "json"), default="text")
+
     query = verbs.add_parser("query", help="find items with the same attribute as a photo")
     query.add_argument("image", type=Path)
     query.add_argument("--attribute", required=True)
@@ -147,7 +153,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline import verbs
 
     try:
-        return int(getattr(verbs, arguments.verb)(arguments) or 0)
+        return int(getattr(verbs, arguments.verb.replace("-", "_"))(arguments) or 0)
     except KeyboardInterrupt:
         print("m3net: stopped", file=sys.stderr)
         return 130

@@ -74,13 +74,33 @@ class Lineage:
                 return list(json.loads(file.read_text(encoding="utf-8")))
         return []
 
+    def run_of(self, execution: Any) -> Any:
+        """The context of the pipeline run in which it ran; the first, for a cached one belongs to its own."""
+        return min(
+            (c for c in self.store.get_contexts_by_execution(execution.id) if c.type == "pipeline_run"), key=lambda c: c.id
+        )
+
+    def name(self, execution: Any) -> str:
+        """Of the component, as the pipeline calls it."""
+        nodes = [c.name for c in self.store.get_contexts_by_execution(execution.id) if c.type == "node"]
+        return nodes[0].split(".", 1)[-1] if nodes else execution.type.split(".")[-1]
+
+    def upstream(self, execution: Any) -> list[Any]:
+        """It and every execution that made something it follows from, by id: in the order in which they ran."""
+        found, waiting = {execution.id: execution}, [execution]
+        while waiting:
+            for artifact in self.artifacts(waiting.pop().id, inputs=True).values():
+                made = self.maker(artifact.id)
+                if made.id not in found:
+                    found[made.id] = made
+                    waiting.append(made)
+        return [found[number] for number in sorted(found)]
+
     def _step(self, execution: Any) -> Step:
         cached = execution.last_known_state == proto.Execution.CACHED
         outputs = self.artifacts(execution.id, inputs=False)
         ran = self.maker(next(iter(outputs.values())).id) if cached and outputs else execution
-        nodes = [c.name for c in self.store.get_contexts_by_execution(execution.id) if c.type == "node"]
-        name = nodes[0].split(".", 1)[-1] if nodes else execution.type.split(".")[-1]
-        return Step(name, (ran.last_update_time_since_epoch - ran.create_time_since_epoch) / 1000, cached)
+        return Step(self.name(execution), (ran.last_update_time_since_epoch - ran.create_time_since_epoch) / 1000, cached)
 
     def _well(self, execution: Any) -> bool:
         return execution.last_known_state in (proto.Execution.COMPLETE, proto.Execution.CACHED)

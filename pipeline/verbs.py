@@ -210,6 +210,14 @@ def items(arguments: argparse.Namespace) -> int:
     return acts.run(arguments)
 
 
+def explain_release(arguments: argparse.Namespace) -> None:
+    """What a release was made of."""
+    from pipeline import explain, explain_text
+
+    found = explain.explain(arguments.version, arguments.folder)
+    print(explain.as_json(found) if arguments.format == "json" else explain_text.as_text(found))
+
+
 def query(arguments: argparse.Namespace) -> int:
     """Asks a server, or a release directly."""
     from components.catalogue_gen.photo import normalise

@@ -1,16 +1,14 @@
 """What a release says of its making, from the artifacts it is made of: it is still true in a copy far from ML Metadata."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 from tfx.types import artifact_utils
 
 from components.code_version import code_version
-from models.trainer import RECIPE_FILE
-
-_TFX_OWN = {"tfx_version", "is_external", "state", "name", "pipeline_name", "producer_component"}
+from components.notes import noted
+from models.recipe import RECIPE_FILE
 
 
 def provenance(input_dict: dict[str, Any]) -> dict[str, Any]:
@@ -19,7 +17,7 @@ def provenance(input_dict: dict[str, Any]) -> dict[str, Any]:
     one = {key: artifact_utils.get_single_instance(input_dict[key]) for key in ("model", "index", "examples", "evaluation")}
     evaluation, examples = Path(one["evaluation"].uri), Path(one["examples"].uri)
     return {
-        "data": {**_noted(one["examples"]), "rows": read_json(examples / "counts.json")},
+        "data": {**noted(one["examples"].mlmd_artifact), "rows": read_json(examples / "counts.json")},
         "recipe": read_json(Path(one["model"].uri) / RECIPE_FILE),
         "verdict": read_json(evaluation / "verdict.json").get("reason", ""),
         "protocol": read_json(evaluation / "results.json").get("protocol", ""),
@@ -31,19 +29,3 @@ def provenance(input_dict: dict[str, Any]) -> dict[str, Any]:
 def read_json(file: Path) -> dict[str, Any]:
     """Empty where there is none: an artifact of an older version may lack it."""
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-
-
-def _noted(artifact: Any) -> dict[str, Any]:
-    """The custom properties that are plain values, but TFX's own."""
-    values = artifact.mlmd_artifact.custom_properties
-    kinds = {name: value.WhichOneof("value") for name, value in values.items()}
-    return {
-        name: public(getattr(values[name], kind))
-        for name, kind in kinds.items()
-        if name not in _TFX_OWN and kind in ("string_value", "int_value", "double_value")
-    }
-
-
-def public(value: Any) -> Any:
-    """A URL without what may be secret: the user and password before its host, and a signature behind its ?."""
-    return re.sub(r"://[^/@\s]*@", "://", value).partition("?")[0] if isinstance(value, str) and "://" in value else value
