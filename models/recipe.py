@@ -61,3 +61,20 @@ class TrainingConfig:
     flip: bool = True  # mirror half the photos
     shift: int = 6  # pixels, the largest random shift, edges replicated
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class TuningConfig:
+    """A search before training, by validation MAP alone; its best values replace those of the recipe.
+
+    A range is [lowest, highest], and two equal numbers leave it out; `class_dim` lists the sizes to choose from.
+    """
+
+    trials: int = 0  # 0 = no search
+    epochs: int = 5  # of one trial, each with the whole schedule
+    seed: int = 0
+    learning_rate: tuple[float, ...] = (5e-4, 2e-2)  # sampled by its logarithm
+    instance_weight: tuple[float, ...] = (0.0, 2.0)
+    cluster_weight: tuple[float, ...] = (0.0, 2.0)
+    margin: tuple[float, ...] = (0.05, 0.5)
+    class_dim: tuple[int, ...] = (32, 64, 128)

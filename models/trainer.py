@@ -35,13 +35,17 @@ def run_fn(fn_args: Any) -> None:
 
     Args:
         fn_args: TFX's FnArgs. `custom_config` holds the fields of `ModelConfig` under "model" and of `TrainingConfig`
-            under "training"; taxonomy.json lies beside the splits of `train_files`.
+            under "training", `hyperparameters` a Tuner's best, by part.key, which replace them; taxonomy.json lies beside the splits of `train_files`.
     Writes: the SavedModel into `serving_model_dir`, model.keras and recipe.json beside it; history.csv and TensorBoard's events into
         `model_run_dir`, after each epoch.
     Raises: ValueError for a name the recipe does not know; TrainingError where the split train has no photo, and as `fit`.
     """
     model = ModelConfig(**fn_args.custom_config["model"])
     recipe = TrainingConfig(**fn_args.custom_config["training"])
+    if tuned := (fn_args.hyperparameters or {}).get("values"):
+        from models.tuner import with_values  # here: without a search, nobody pays for KerasTuner
+
+        model, recipe = with_values(model, recipe, tuned)
     taxonomy = Taxonomy.load(Path(fn_args.train_files[0]).parent.parent)
     if keras.backend.backend() != "tensorflow":
         tf.config.set_visible_devices([], "GPU")  # it decodes photos alone, and would take the memory
@@ -102,7 +106,8 @@ def _write_recipe(file: Path, system: systems.System, model: ModelConfig, recipe
 
 def _key(fn_args: Any) -> str:
     """What a training follows from: the recipe, every file of Examples as it lies there, and the model it begins with."""
-    digest = hashlib.blake2b(json.dumps(fn_args.custom_config, sort_keys=True).encode(), digest_size=12)
+    told = [fn_args.custom_config, (fn_args.hyperparameters or {}).get("values")]
+    digest = hashlib.blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=12)
     base = _base(fn_args)
     for pattern in [*fn_args.train_files, *fn_args.eval_files, *([str(base)] if base else [])]:
         for file in sorted(tf.io.gfile.glob(pattern)):

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 
 from serving.flags import add_flags
 
@@ -143,6 +144,7 @@ def _configured(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--config", type=Path, help="YAML file (default: the quick configuration)")
     verb.add_argument("--catalogue", help="path of catalogue.csv")
     verb.add_argument("--system", help="m3net+, m3net, m3net_a, m3net_c, asen, asen_v2, asen++, modc or classifier")
+    verb.add_argument("--log-format", choices=("text", "json"), help="of stderr and m3net.log (default: text)")
     verb.add_argument("--set", action="append", default=[], metavar="PART.KEY=VALUE", help="override one value; repeatable")
 
 
@@ -151,7 +153,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     held back; 130 where the user stopped it."""
     arguments = parser().parse_args(argv)
     from pipeline import verbs
+    from serving.logs import chosen, structured
 
+    if arguments.verb in ("run", "demo", "study") and chosen(arguments.log_format):
+        with structured():
+            return _run(arguments, verbs)
+    return _run(arguments, verbs)
+
+
+def _run(arguments: argparse.Namespace, verbs: ModuleType) -> int:
     try:
         return int(getattr(verbs, arguments.verb.replace("-", "_"))(arguments) or 0)
     except KeyboardInterrupt:
@@ -166,13 +176,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _explain(error: Exception, arguments: argparse.Namespace) -> int:
     one_line = " ".join(str(error).split())
+    component = next((note[3:] for note in getattr(error, "__notes__", ()) if note.startswith("in ")), "")
+    where = f"m3net {arguments.verb}: {f'{component}: ' if component else ''}"
     if verbs_mistake(error):
-        print(f"m3net {arguments.verb}: {one_line}", file=sys.stderr)
+        print(f"{where}{one_line}", file=sys.stderr)
         return 2
     folder = getattr(arguments, "output", None)
     log = (folder if folder and folder.is_dir() else Path()) / "m3net-error.log"
     log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    print(f"m3net {arguments.verb}: unexpected {type(error).__name__}: {one_line[:300]}; see {log}", file=sys.stderr)
+    again = "; mend that and run again, what is finished is kept" if component else ""
+    print(f"{where}unexpected {type(error).__name__}: {one_line[:300]}{again}; see {log}", file=sys.stderr)
     return 1
 
 

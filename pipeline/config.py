@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from models.recipe import ModelConfig, TrainingConfig
+from models.recipe import ModelConfig, TrainingConfig, TuningConfig
 from models.registry import unknown
 from pipeline.cluster import KubeflowConfig
 from pipeline.limits import broken
@@ -101,6 +101,7 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    tuning: TuningConfig = field(default_factory=TuningConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     index: IndexConfig = field(default_factory=IndexConfig)
@@ -203,6 +204,8 @@ def _value(default: Any, value: Any, file: str, where: str) -> Any:
     if dataclasses.is_dataclass(default):
         return _build(type(default), value if value is not None else {}, file, f"{where}.")
     if isinstance(default, tuple) and isinstance(value, list):
+        if default and not isinstance(default[0], str):
+            return tuple(_value(default[0], one, file, where) for one in value)
         return tuple(str(one) for one in value)
     if isinstance(default, float) and isinstance(value, int | str) and not isinstance(value, bool):
         return _number(value, file, where)

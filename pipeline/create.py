@@ -61,17 +61,20 @@ def create_pipeline(
         return _pipeline(config, root, metadata, [examples, *labels, *kept])
     # Blessed before these Examples were made: a run with nothing changed then begins with the same model, and is all cache.
     warm = (recall or _baseline(examples.outputs["examples"], "warm_start")) if config.training.warm_start == "last" else None
+    tuner = _tuner(config, examples, labels[1]) if config.tuning.trials else None
     trainer = tfx.components.Trainer(
         base_model=warm.outputs["model"] if warm else None,
         examples=examples.outputs["examples"],
+        hyperparameters=tuner.outputs["best_hyperparameters"] if tuner else None,
         schema=labels[1].outputs["schema"],
         run_fn="models.trainer.run_fn",
         train_args=tfx.proto.TrainArgs(splits=["train"]),
         eval_args=tfx.proto.EvalArgs(splits=["valid"]),
         custom_config={"model": dataclasses.asdict(config.model), "training": dataclasses.asdict(config.training)},
     )
-    trainer.add_upstream_node(labels[-1])  # labels that stop a run cost no training
-    looked_up = [warm] if warm and not recall else []
+    for node in filter(None, (tuner, trainer)):
+        node.add_upstream_node(labels[-1])  # labels that stop a run cost no training
+    training = [*filter(None, (warm if not recall else None, tuner)), trainer]
     inputs = {"examples": examples.outputs["examples"], "model": trainer.outputs["model"]}
     baseline = recall or _baseline(inputs["model"])
     embeddings = Embedder(**inputs)
@@ -84,7 +87,7 @@ def create_pipeline(
         **dataclasses.asdict(config.evaluation),
     )
     if not release:
-        return _pipeline(config, root, metadata, [examples, *labels, *looked_up, trainer, embeddings, evaluator])
+        return _pipeline(config, root, metadata, [examples, *labels, *training, embeddings, evaluator])
     index = IndexBuilder(
         embeddings.outputs["embeddings"], inputs["examples"], config.index.splits, config.index.scann_above, config.index.recall
     )
@@ -92,11 +95,23 @@ def create_pipeline(
     validator = ReleaseValidator(config.index.splits, **parts, embeddings=embeddings.outputs["embeddings"])
     blessings = {"model_blessing": evaluator.outputs["blessing"], "infra_blessing": validator.outputs["blessing"]}
     releaser = Releaser(releases, config.release.keep, config.release.models_config, **parts, **blessings)
-    steps = [examples, *labels, *looked_up, trainer, baseline, embeddings, evaluator, index, validator, releaser]
+    steps = [examples, *labels, *training, baseline, embeddings, evaluator, index, validator, releaser]
     if memory:
         steps.remove(recall)  # it stands before the labels' judge already
         steps.append(Remember(memory, *_passed(labels), inputs["model"], evaluator.outputs["blessing"]))
     return _pipeline(config, root, metadata, steps)
+
+
+def _tuner(config: Config, examples: Any, schema: Any) -> tfx.components.Tuner:
+    parts = ("model", "training", "tuning")
+    return tfx.components.Tuner(
+        examples=examples.outputs["examples"],
+        schema=schema.outputs["schema"],
+        tuner_fn="models.tuner.tuner_fn",
+        train_args=tfx.proto.TrainArgs(splits=["train"]),
+        eval_args=tfx.proto.EvalArgs(splits=["valid"]),
+        custom_config={part: dataclasses.asdict(getattr(config, part)) for part in parts},
+    )
 
 
 def _pipeline(config: Config, root: str, metadata: Any, steps: list[Any]) -> tfx.dsl.Pipeline:

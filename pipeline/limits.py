@@ -49,6 +49,7 @@ _FROM_ONE = {
     "training.views",
     "training.accumulate",
     "training.decay_epochs",
+    "tuning.epochs",
 }
 
 
@@ -65,8 +66,20 @@ def broken(config: Any) -> Iterator[str]:
             if reason := _reason(key, value):
                 yield f"{key}: {reason}"
     yield from cluster.broken(config.kubeflow)
+    yield from _tuning(config.tuning)
     if config.training.sampling == "documented" and config.model.system not in BY_TRIPLETS:
         yield f"training.sampling: documented gives triplets, which train only {', '.join(BY_TRIPLETS)}"
+
+
+def _tuning(tuning: Any) -> Iterator[str]:
+    for name in ("learning_rate", "instance_weight", "cluster_weight", "margin"):
+        given = getattr(tuning, name)
+        if len(given) != 2 or not 0 <= given[0] <= given[1] or not math.isfinite(given[1]):
+            yield f"tuning.{name}: [lowest, highest], not negative, such as [0.1, 0.5]; got {list(given)}"
+    if tuning.learning_rate[0] <= 0:
+        yield f"tuning.learning_rate: above 0; got {tuning.learning_rate[0]:g}"
+    if not tuning.class_dim or min(tuning.class_dim) < 1:
+        yield f"tuning.class_dim: sizes to choose from, such as [32, 64]; got {list(tuning.class_dim)}"
 
 
 def _reason(key: str, value: Any) -> str:

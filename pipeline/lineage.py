@@ -85,6 +85,19 @@ class Lineage:
         nodes = [c.name for c in self.store.get_contexts_by_execution(execution.id) if c.type == "node"]
         return nodes[0].split(".", 1)[-1] if nodes else execution.type.split(".")[-1]
 
+    def executions(self, run: str) -> list[Any]:
+        """Of the pipeline run with that id, in their order; none where it never began."""
+        context = self.store.get_context_by_type_and_name("pipeline_run", run)
+        return sorted(self.store.get_executions_by_context(context.id), key=lambda e: e.id) if context else []
+
+    def cached(self, execution: Any) -> bool:
+        """Whether its outputs were made before."""
+        return bool(execution.last_known_state == proto.Execution.CACHED)
+
+    def failed(self, execution: Any) -> bool:
+        """Whether it did not come to its end."""
+        return not self._well(execution)
+
     def upstream(self, execution: Any) -> list[Any]:
         """It and every execution that made something it follows from, by id: in the order in which they ran."""
         found, waiting = {execution.id: execution}, [execution]

@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,7 @@ def _execute(config: Config, output: Path, release: bool = True, first: str = ""
 
     from tfx.dsl.compiler import compiler
 
+    from pipeline import run_metrics
     from pipeline.create import create_pipeline
     from pipeline.recorded import RecordedRunner, new_run_id
     from pipeline.recovery import recover
@@ -118,7 +120,12 @@ def _execute(config: Config, output: Path, release: bool = True, first: str = ""
     steps.select(ir, first, last)
     for name in recover(connection, output / "tfx" / "artifacts"):
         print(f"{name} was cut off in an earlier run; it begins again, with what it had finished", file=sys.stderr)
-    RecordedRunner(new_run_id(), config).run_with_ir(ir)
+    run_id, started, success = new_run_id(), time.time(), False
+    try:
+        RecordedRunner(run_id, config).run_with_ir(ir)
+        success = True
+    finally:
+        run_metrics.write(output, run_id, started, success)
     return connection, progress
 
 

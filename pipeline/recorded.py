@@ -4,9 +4,13 @@ What is noted hangs on the run's context, not on executions: TFX's cache is keye
 commit nor another number of Beam workers makes anything run again.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
+import logging
+import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +22,10 @@ from tfx.orchestration.portable.mlmd import context_lib
 
 from components.code_version import code_version
 from pipeline.config import Config
+from pipeline.progress import _RUNNING as RUNNING
+from serving import logs
+
+AT = "in "  # before the component's name, in the note that an error carries
 
 
 class RecordedRunner(local_dag_runner.LocalDagRunner):
@@ -37,7 +45,36 @@ class RecordedRunner(local_dag_runner.LocalDagRunner):
             for name, text in self.facts.items():
                 context.custom_properties[name].string_value = text
             handle.store.put_contexts([context])
-        super().run_with_ir(pipeline, run_options)
+        with _followed(self.run_id):
+            super().run_with_ir(pipeline, run_options)
+
+
+class _Follow(logging.Handler):
+    """Knows which component is running, by the stock runner's own message."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.msg == RUNNING and isinstance(record.args, tuple):
+            logs.FIELDS["component"] = str(record.args[0])
+
+
+@contextlib.contextmanager
+def _followed(run_id: str) -> Iterator[None]:
+    """While it lasts, logs name the run and the component; an error that leaves it says where it happened."""
+    absl, follow = logging.getLogger("absl"), _Follow()
+    absl.addHandler(follow)
+    logs.FIELDS["run"] = run_id
+    if isinstance(sys.stderr, logs.JsonLines):
+        for handler in absl.handlers:
+            if isinstance(handler, logging.FileHandler):
+                handler.setFormatter(logs.JsonFormatter())
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"{AT}{logs.FIELDS.get('component', 'the start')}")
+        raise
+    finally:
+        absl.removeHandler(follow)
+        logs.FIELDS.clear()
 
 
 def new_run_id() -> str:

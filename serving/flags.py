@@ -26,6 +26,7 @@ def add_flags(parser: argparse.ArgumentParser, rest_api_port: int) -> None:
     _both(parser, "--monitoring-config-file", type=Path, metavar="FILE", help="text proto MonitoringConfig")
     text = "a TensorFlow Serving over the same folder that runs the network; this server searches"
     parser.add_argument("--embedder", default="", metavar="HOST:PORT", help=text)
+    _both(parser, "--log-format", choices=("text", "json"), help="of stdout and stderr (default: text)")
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="clients must send this bearer token")
 
 

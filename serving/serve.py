@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from serving import settings
+from serving import logs, settings
 from serving.batcher import Batching
 from serving.call import RequestError
 from serving.flags import add_flags
@@ -17,6 +17,13 @@ from serving.server import Server, Settings
 
 def serve(arguments: argparse.Namespace) -> int:
     """Serves until SIGTERM or SIGINT, as the flags say. Returns: the exit code, 2 for a mistake, one line on stderr."""
+    if logs.chosen(arguments.log_format):
+        with logs.structured(stdout=True):
+            return _serve(arguments)
+    return _serve(arguments)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
     try:
         given = _settings(arguments)
         server = Server(given)

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from serving import settings
+from serving import logs, settings
 from serving.batcher import Batching
 from serving.call import RequestError
 from serving.calls import Calls
@@ -71,6 +71,7 @@ class Server:
         }
         self.metrics = Metrics(self.manager.ready, gauges)
         self._logs = RequestLogs()
+        self._runs: dict[tuple[str, int], str] = {}  # which pipeline run each loaded version came from
         calls = Calls(self.manager, lambda name, *pair: self._logs.add(self.manager.logging(name), *pair))
         self._stopping, self._ended = threading.Event(), threading.Event()
         services = PredictionService(calls, self.metrics), ModelService(calls, self.metrics)
@@ -138,16 +139,22 @@ class Server:
     def _load(self, name: str, folder: Path) -> Servable:
         given, observe = self._given, partial(self.metrics.batch, name)
         if not given.embedder:
-            return Servable(folder, given.batching, observe)
+            return self._noted(name, Servable(folder, given.batching, observe))
 
         def remote(_: Path, definitions: dict[str, Any], version: int) -> Model:
             return RemoteModel(given.embedder, name, version, definitions)
 
-        return Servable(folder, given.batching, observe, remote)
+        return self._noted(name, Servable(folder, given.batching, observe, remote))
+
+    def _noted(self, name: str, servable: Servable) -> Servable:
+        self._runs[name, servable.manifest.version] = servable.manifest.run
+        return servable
 
     def _say(self, name: str, version: int) -> None:
         self._tell_health()
-        print(f"serving {name} version {version} on {self.address}", flush=True)
+        run = self._runs.get((name, version), "")
+        text = f"serving {name} version {version}{f' (run {run})' if run else ''} on {self.address}"
+        logs.say(text, model=name, version=version, run=run, address=self.address)
 
     def _tell_health(self) -> None:
         """Ready is what answers; nothing is from the first moment of the end."""

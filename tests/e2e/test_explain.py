@@ -27,7 +27,7 @@ def test_metadata_tells_what_made_it(output: Path, catalogue: Path) -> None:
     assert found["config"]["training"]["epochs"] == found["recipe"]["epochs"] == 1
     assert found["run"]["id"] == read_manifest(output / "releases" / "1").run
     steps = {one["component"]: one for one in found["steps"]}
-    assert list(steps)[0] == "CatalogueGen"
+    assert next(iter(steps)) == "CatalogueGen"
     assert list(steps)[-1] == "Releaser"
     assert steps["Embedder"]["inputs"]["model"] == steps["Trainer"]["outputs"]["model"]
     assert all(Path(uri).is_dir() for one in found["steps"] for uris in one["outputs"].values() for uri in uris)
