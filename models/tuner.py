@@ -39,7 +39,8 @@ def tuner_fn(fn_args: Any) -> TunerFnResult:
     model = ModelConfig(**fn_args.custom_config["model"])
     recipe = TrainingConfig(**fn_args.custom_config["training"])
     given: dict[str, Any] = fn_args.custom_config["tuning"]  # through JSON, which knows no tuples
-    tuning = TuningConfig(**{key: tuple(one) if isinstance(one, list) else one for key, one in given.items()})
+    typed: dict[str, Any] = {key: tuple(one) if isinstance(one, list) else one for key, one in given.items()}
+    tuning = TuningConfig(**typed)
     taxonomy = Taxonomy.load(Path(fn_args.train_files[0]).parent.parent)
     work = Path(fn_args.working_dir)
     train, valid = (

@@ -88,6 +88,16 @@ def parser() -> argparse.ArgumentParser:
     explain.add_argument("folder", type=Path, nargs="?", default=Path("runs/m3net"), help=text)
     explain.add_argument("--format", choices=("text", "json"), default="text")
 
+    plan = verbs.add_parser("plan", help="time and cost for larger catalogues, by the rates that a run measured")
+    plan.add_argument(
+        "folder", type=Path, nargs="?", default=Path("runs/m3net"), help="--output of a run (default %(default)s)"
+    )
+    plan.add_argument("--photos", type=int, default=10_000_000, help="of a catalogue of your own (default %(default)s)")
+    plan.add_argument("--epochs", type=int, default=0, help="(default: those of the run)")
+    text = "your assumption of a training on another device (default: as the run measured)"
+    plan.add_argument("--images-per-second", type=float, default=0.0, help=text)
+    plan.add_argument("--price-per-hour", type=float, default=0.0, help="of the machine, in any currency")
+
     query = verbs.add_parser("query", help="find items with the same attribute as a photo")
     query.add_argument("image", type=Path)
     query.add_argument("--attribute", required=True)
@@ -176,7 +186,8 @@ def _run(arguments: argparse.Namespace, verbs: ModuleType) -> int:
 
 def _explain(error: Exception, arguments: argparse.Namespace) -> int:
     one_line = " ".join(str(error).split())
-    component = next((note[3:] for note in getattr(error, "__notes__", ()) if note.startswith("in ")), "")
+    told = {note.partition(" ")[0]: note for note in getattr(error, "__notes__", ())}  # see pipeline/failures.py
+    component = told.get("in", "").removeprefix("in ")
     where = f"m3net {arguments.verb}: {f'{component}: ' if component else ''}"
     if verbs_mistake(error):
         print(f"{where}{one_line}", file=sys.stderr)
@@ -185,6 +196,8 @@ def _explain(error: Exception, arguments: argparse.Namespace) -> int:
     log = (folder if folder and folder.is_dir() else Path()) / "m3net-error.log"
     log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
     again = "; mend that and run again, what is finished is kept" if component else ""
+    if component and "which" in told:
+        where = where.replace(f"{component}:", f"{component}, {told['which']}:")
     print(f"{where}unexpected {type(error).__name__}: {one_line[:300]}{again}; see {log}", file=sys.stderr)
     return 1
 

@@ -103,7 +103,7 @@ def _execute(config: Config, output: Path, release: bool = True, first: str = ""
 
     from tfx.dsl.compiler import compiler
 
-    from pipeline import run_metrics
+    from pipeline import failures, run_metrics
     from pipeline.create import create_pipeline
     from pipeline.recorded import RecordedRunner, new_run_id
     from pipeline.recovery import recover
@@ -124,6 +124,9 @@ def _execute(config: Config, output: Path, release: bool = True, first: str = ""
     try:
         RecordedRunner(run_id, config).run_with_ir(ir)
         success = True
+    except Exception as error:
+        failures.note(error, output, run_id)
+        raise
     finally:
         run_metrics.write(output, run_id, started, success)
     return connection, progress

@@ -25,8 +25,6 @@ from pipeline.config import Config
 from pipeline.progress import _RUNNING as RUNNING
 from serving import logs
 
-AT = "in "  # before the component's name, in the note that an error carries
-
 
 class RecordedRunner(local_dag_runner.LocalDagRunner):
     """As the stock one; the run is called `run_id`, and `config` and the code's version are noted before it starts."""
@@ -59,7 +57,7 @@ class _Follow(logging.Handler):
 
 @contextlib.contextmanager
 def _followed(run_id: str) -> Iterator[None]:
-    """While it lasts, logs name the run and the component; an error that leaves it says where it happened."""
+    """While it lasts, logs name the run and the component."""
     absl, follow = logging.getLogger("absl"), _Follow()
     absl.addHandler(follow)
     logs.FIELDS["run"] = run_id
@@ -69,9 +67,6 @@ def _followed(run_id: str) -> Iterator[None]:
                 handler.setFormatter(logs.JsonFormatter())
     try:
         yield
-    except Exception as error:
-        error.add_note(f"{AT}{logs.FIELDS.get('component', 'the start')}")
-        raise
     finally:
         absl.removeHandler(follow)
         logs.FIELDS.clear()

@@ -218,6 +218,14 @@ def explain_release(arguments: argparse.Namespace) -> None:
     print(explain.as_json(found) if arguments.format == "json" else explain_text.as_text(found))
 
 
+def plan(arguments: argparse.Namespace) -> None:
+    """Time and cost for larger catalogues."""
+    from pipeline.plan import text
+
+    a = arguments
+    print(text(a.folder, a.photos, a.epochs, a.images_per_second, a.price_per_hour))
+
+
 def query(arguments: argparse.Namespace) -> int:
     """Asks a server, or a release directly."""
     from components.catalogue_gen.photo import normalise

@@ -37,7 +37,8 @@ def running(releases: Path) -> Iterator[str]:
     Raises: MismatchError if it does not come up.
     """
     with tempfile.TemporaryFile("w+") as errors:
-        command = [sys.executable, "-c", _SERVER, str(os.getpid()), str(releases), "--port", "0"]
+        options = ["--port", "0", "--log-format", "text"]
+        command = [sys.executable, "-c", _SERVER, str(os.getpid()), str(releases), *options]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
         try:
             assert server.stdout is not None
