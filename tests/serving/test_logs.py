@@ -8,7 +8,7 @@ import sys
 from serving import logs
 
 
-def test_pieces_become_whole_lines_with_their_run(monkeypatch: object) -> None:
+def test_pieces_become_whole_lines_with_their_run() -> None:
     stream = io.StringIO()
     lines = logs.JsonLines(stream)
     logs.FIELDS["run"] = "r1"
