@@ -5,7 +5,7 @@ import numpy as np
 from keras import KerasTensor as Tensor
 from keras import ops
 
-from models.attention import AttributeAttention, ClassAttention, refined_map
+from models.attention import AttributeAttention, ClassAttention
 from models.class_system import ClassSystem
 from models.losses.classification import published_l_m
 from models.recipe import TrainingConfig
@@ -50,7 +50,7 @@ class M3Net(ClassSystem):
     def class_vectors(self, x: Tensor, training: bool) -> tuple[Tensor, Tensor]:
         """The map (B, P, C) to phi (B, M, D) and what is shown of it: alpha (B, N, P)."""
         alpha, gate = self.attribute_attention(x, training=training)
-        phi, _ = self.class_attention(refined_map(x, gate, alpha), self.attribute_attention.embedding)
+        phi, _ = self.class_attention(x, self.attribute_attention.embedding, gate, alpha)
         return phi, alpha
 
     def head(self, x: Tensor, given: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
@@ -112,6 +112,6 @@ class M3NetC(M3Net):
 
     def class_vectors(self, x: Tensor, training: bool) -> tuple[Tensor, Tensor]:
         """See `M3Net.class_vectors`; shown is the mean over an attribute's classes."""
-        phi, alpha = self.class_attention(ops.expand_dims(x, 1), self.embedding)
+        phi, alpha = self.class_attention(x, self.embedding)
         sizes = self.grid.mask.sum(axis=-1)[:, None]
         return phi, ops.sum(self.grid.spread(ops.cast(alpha, "float32")), axis=2) / sizes

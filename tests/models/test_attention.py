@@ -5,7 +5,7 @@ from math import log, sqrt
 import numpy as np
 import pytest
 
-from models.attention import AttributeAttention, ClassAttention, refined_map, spatial_attention
+from models.attention import AttributeAttention, ClassAttention, emphasis, spatial_attention
 from models.m3net_plus import refined_scores, residual_class_scores
 from models.taxonomy import Taxonomy
 
@@ -32,16 +32,9 @@ def test_scores_are_scaled_by_the_root_of_their_length() -> None:
     np.testing.assert_allclose(np.asarray(spatial_attention(keys, np.float32([[1, 0, 0, 0]]))), [[0.75, 0.25]], atol=1e-6)
 
 
-def test_refined_map_by_hand() -> None:
-    x, gate, alpha = np.float32([[[2], [4]]]), np.float32([[[0.5]]]), np.float32([[[0.75, 0.25]]])
-    # 2 * 0.5 * (1 + 1.5) / 2 and 4 * 0.5 * (1 + 0.5) / 2
-    np.testing.assert_allclose(np.asarray(refined_map(x, gate, alpha)), [[[[1.25], [1.5]]]], atol=1e-6)
-
-
-def test_an_even_attention_and_an_open_gate_leave_the_map() -> None:
-    x = RANDOM.normal(size=(1, 5, 3)).astype(np.float32)
-    refined = refined_map(x, np.ones((1, 2, 3), np.float32), np.full((1, 2, 5), 0.2, np.float32))
-    np.testing.assert_allclose(np.asarray(refined), np.repeat(x[:, None], 2, axis=1), atol=1e-6)
+def test_emphasis_by_hand() -> None:
+    # (1 + 2 * 0.75) / 2 and (1 + 2 * 0.25) / 2; an even attention leaves the map as it is
+    np.testing.assert_allclose(np.asarray(emphasis(np.float32([[[0.75, 0.25], [0.5, 0.5]]]))), [[[1.25, 0.75], [1, 1]]])
 
 
 def test_attribute_attention_like_its_slow_twin() -> None:
@@ -68,21 +61,25 @@ def test_attribute_attention_like_its_slow_twin() -> None:
             np.testing.assert_allclose(gate[b, n], sigmoid(hidden @ w["excite/kernel"] + w["excite/bias"]), atol=1e-5)
 
 
-def test_class_attention_like_its_slow_twin(taxonomy: Taxonomy) -> None:
+@pytest.mark.parametrize("refined", [False, True])
+def test_class_attention_like_its_slow_twin(taxonomy: Taxonomy, refined: bool) -> None:
     layer = ClassAttention(taxonomy.to_json(), dim=3, class_dim=2)
-    layer.build((None, 2, 4, 5), (2, 3))
+    layer.build((None, 4, 5), (2, 3))
     shake(layer)
-    maps = RANDOM.normal(size=(2, 2, 4, 5)).astype(np.float32)
+    x = RANDOM.normal(size=(2, 4, 5)).astype(np.float32)
     embedding = RANDOM.normal(size=(2, 3)).astype(np.float32)
-    phi, alpha = (np.asarray(t) for t in layer(maps, embedding))
+    gate, given = RANDOM.random((2, 2, 5)).astype(np.float32), RANDOM.dirichlet(np.ones(4), (2, 2)).astype(np.float32)
+    phi, alpha = (np.asarray(t) for t in (layer(x, embedding, gate, given) if refined else layer(x, embedding)))
     w = {v.path.split("/", 1)[1]: np.asarray(v) for v in layer.variables}
     for b in range(2):
         for m, n in enumerate(taxonomy.attribute_of_class):
+            # The plain form: each attribute's refined map whole.
+            own = x[b] * gate[b, n] * (1 + 4 * given[b, n])[:, None] / 2 if refined else x[b]
             query = np.tanh((embedding[n] + w["c"][m]) @ w["query/kernel"] + w["query/bias"])
-            keys = np.tanh(maps[b, n] @ w["key/kernel"] + w["key/bias"])
+            keys = np.tanh(own @ w["key/kernel"] + w["key/bias"])
             expected = softmax(keys @ query / sqrt(3))
             np.testing.assert_allclose(alpha[b, m], expected, atol=1e-5)
-            pooled = expected @ maps[b, n]  # pooled, then projected: the other order
+            pooled = expected @ own
             np.testing.assert_allclose(phi[b, m], pooled @ w["value/kernel"] + w["value/bias"], atol=1e-5)
 
 

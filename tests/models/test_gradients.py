@@ -75,7 +75,8 @@ def layer_cases(taxonomy: Taxonomy) -> dict[str, tuple[keras.layers.Layer, list[
     return {
         "asen": (AsenAttention(2, 3), [(2, 4, 5)]),
         "attribute": (AttributeAttention(2, 3), [(2, 4, 5)]),
-        "class": (ClassAttention(taxonomy.to_json(), 3, 4), [(2, 2, 4, 5), (2, 3)]),
+        "class": (ClassAttention(taxonomy.to_json(), 3, 4), [(2, 4, 5), (2, 3)]),
+        "refined": (ClassAttention(taxonomy.to_json(), 3, 4), [(2, 4, 5), (2, 3), (2, 2, 5), (2, 2, 4)]),
         "branch": (Branch(3, 2, 4), [(2, 1, 4, 5), (1, 2, 6)]),
     }
 
@@ -84,7 +85,7 @@ def results(layer: keras.layers.Layer, inputs: list[Any]) -> list[Any]:
     return list(layer(*inputs))
 
 
-@pytest.mark.parametrize("name", ["asen", "attribute", "class", "branch"])
+@pytest.mark.parametrize("name", ["asen", "attribute", "class", "refined", "branch"])
 def test_a_layer(name: str, taxonomy: Taxonomy) -> None:
     random = np.random.default_rng(3)
     layer, shapes = layer_cases(taxonomy)[name]
@@ -99,7 +100,7 @@ def test_a_layer(name: str, taxonomy: Taxonomy) -> None:
     check(total, inputs[0], places(random, shapes[0]))
 
 
-@pytest.mark.parametrize("name", ["asen", "attribute", "class", "branch"])
+@pytest.mark.parametrize("name", ["asen", "attribute", "class", "refined", "branch"])
 def test_bfloat16_is_float32_to_two_digits(name: str, taxonomy: Taxonomy) -> None:
     random = np.random.default_rng(4)
     layer, shapes = layer_cases(taxonomy)[name]
