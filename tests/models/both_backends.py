@@ -13,7 +13,7 @@ from models.grid import Grid
 from models.losses.alignment import alignment_loss
 from models.losses.classification import best_l_m, published_l_m
 from models.losses.cluster import cluster_loss, prototype_loss
-from models.losses.triplet import drawn_triplet_loss, instance_loss
+from models.losses.triplet import attribute_loss, drawn_triplet_loss, instance_loss
 from models.recipe import ModelConfig, TrainingConfig
 from models.registry import SYSTEMS
 from models.sampling import Photos
@@ -34,10 +34,11 @@ def losses(labels: np.ndarray, random: np.random.Generator) -> dict[str, np.ndar
         "instance": instance_loss(y, phi, grid, 0.4),
         "cluster": cluster_loss(y, phi, centres, grid, 0.4),
         "prototype": prototype_loss(y, phi[:, :2], centres, grid, 0.4),
+        "attribute": attribute_loss(y, phi[:, :2], grid, 0.4),
         "drawn": drawn_triplet_loss(y, phi[:, :2], grid, 0.4),
         "alignment": alignment_loss(y, phi[:, :2], phi[:, 2:4], grid),
     }
-    return {key: ops.convert_to_numpy(value) for key, value in found.items()}
+    return {f"loss {key}": ops.convert_to_numpy(value) for key, value in found.items()}
 
 
 def epoch(name: str, photos: Photos, random: np.random.Generator) -> dict[str, np.ndarray]:

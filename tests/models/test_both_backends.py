@@ -30,5 +30,7 @@ def test_the_backends_agree(tmp_path: Path) -> None:
     moved = [key for key in one if "centres" in key and one[key].any()]
     assert len(moved) == len(SYSTEMS) - 1  # JAX carries state only through its own scope: all but the classifier's moved
     for key, value in one.items():
+        if key.startswith("loss "):
+            assert float(two[key]) == pytest.approx(float(value), abs=1e-5), key
         scale = max(1.0, float(np.abs(value).max()))  # of the array: a number near 0 is a difference of large ones
         np.testing.assert_allclose(two[key], value, rtol=1e-4, atol=1e-5 * scale, err_msg=key)
