@@ -74,6 +74,7 @@ class _Handler(BaseHTTPRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """What http.server itself refuses (no HTTP, another method, headers too long), in the form of all our errors."""
         self.close_connection = True  # a body may follow that nobody reads
+        self.request_version = self.protocol_version  # what cannot be read counts as HTTP/0.9, whose answers have no status
         status = HTTPStatus.METHOD_NOT_ALLOWED if code == HTTPStatus.NOT_IMPLEMENTED else HTTPStatus(code)
         self._send(status, _error(f"{status.phrase}: {self._allowed()} is" if status == 405 else status.phrase))
 

@@ -50,7 +50,9 @@ def build_scann(vectors: np.ndarray, folder: Path, recall: float) -> IndexInfo:
     from scann.scann_ops.py import scann_ops_pybind  # here and on opening alone: it brings TensorFlow, 8 seconds
 
     size = len(vectors)
-    leaves = round(size**0.5)
+    # Not sqrt(n), the usual number: at a million vectors that costs 1.7 times as much for the same recall. Nor spilling
+    # (SOAR) nor reordering by bfloat16, which at 200,000 cost as much or more; see docs/index.md.
+    leaves = min(size, round(2 * size**0.5))
     searcher = (
         scann_ops_pybind.builder(vectors, _DEPTHS[0], "dot_product")
         .tree(num_leaves=leaves, num_leaves_to_search=leaves, training_sample_size=min(size, _MOST_TRAINED))
