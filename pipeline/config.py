@@ -197,7 +197,7 @@ def _each(kind: type, values: Any, file: str, where: str) -> dict[str, Any]:
     """A dataclass `kind` for every name in `values`."""
     if not isinstance(values, dict):
         raise ConfigError(f"{file}: {where} holds names, each with keys and values; got {values!r}")
-    return {str(name): _build(kind, one, file, f"{where}.{name}.") for name, one in values.items()}
+    return {str(name): _build(kind, {} if one is None else one, file, f"{where}.{name}.") for name, one in values.items()}
 
 
 def _value(default: Any, value: Any, file: str, where: str) -> Any:

@@ -47,7 +47,10 @@ def _client(arguments: argparse.Namespace) -> Any:
     if arguments.ca:
         import ssl
 
-        context = ssl.create_default_context(cadata=_read(arguments.ca))
+        try:
+            context = ssl.create_default_context(cadata=_read(arguments.ca))
+        except ssl.SSLError:
+            raise ConfigError(f"--ca {arguments.ca}: holds no certificate in PEM") from None
     urllib.request.urlopen(request, timeout=_WAIT_SEC, context=context).close()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -111,6 +111,8 @@ def test_pause_resume_delete_and_a_paused_one_stays_paused(api: Api, package: st
         (["--param", "epochs=many"], "a whole number"),
         (["--package", "nowhere.yaml"], "cannot be read"),
         (["--package", __file__], "no package"),
+        (["--ca", __file__], "holds no certificate"),
+        (["--token-file", "nowhere"], "cannot be read"),
         (["--host", "kubeflow:8888"], "the address of Kubeflow Pipelines"),
         (["--host", "http://127.0.0.1:9"], "cannot be reached"),
         (["--host", "http://no-such-host.invalid"], "cannot be reached"),
