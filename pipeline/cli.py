@@ -165,7 +165,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pipeline import verbs
     from serving.logs import chosen, structured
 
-    if arguments.verb in ("run", "demo", "study") and chosen(arguments.log_format):
+    if arguments.verb != "serve" and chosen(getattr(arguments, "log_format", "text")):  # the server has stdout too
         with structured():
             return _run(arguments, verbs)
     return _run(arguments, verbs)

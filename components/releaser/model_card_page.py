@@ -11,7 +11,7 @@ PAGE = """\
 <style>
 :root { color-scheme: light dark; --paper: #fff; --ink: #1c1e21; --soft: #5b626b; --line: #d5d9de }
 @media (prefers-color-scheme: dark) { :root { --paper: #16181b; --ink: #e8eaed; --soft: #a9b0b8; --line: #3b4046 } }
-body { margin: 0 auto; max-width: 52rem; padding: 1rem; background: var(--paper); color: var(--ink);
+body { margin: 0 auto; max-width: 60rem; padding: 1rem; background: var(--paper); color: var(--ink);
   font: 16px/1.5 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; overflow-wrap: anywhere }
 h1 { font-size: 1.6rem; line-height: 1.2 } h2 { font-size: 1.2rem; margin-top: 2rem; border-top: 1px solid var(--line); padding-top: 1rem }
 h3 { font-size: 1rem; margin: 1.2rem 0 .3rem }
@@ -34,7 +34,7 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem } dt
 <dt>Network</dt><dd>{{ recipe.model.backbone }} at {{ recipe.model.image_size }} pixels, {{ "{:,}".format(recipe.parameters) }} parameters, \
 {{ "from random weights" if not recipe.model.weights else "from the weights " ~ recipe.model.weights }}</dd>
 <dt>Training</dt><dd>{{ recipe.epochs }} epochs, {{ recipe.training.sampling }} sampling, batch {{ recipe.training.batch_size }}, \
-learning rate {{ recipe.training.learning_rate }}, seed {{ recipe.training.seed }}; the whole recipe is in release.json</dd>
+learning rate {{ "%.3g"|format(recipe.training.learning_rate) }}, seed {{ recipe.training.seed }}; the whole recipe is in release.json</dd>
 {% endif %}
 <dt>Released</dt><dd>{{ date }} as version {{ version }}{% if run %}, by run {{ run }}{% endif %}</dd>
 <dt>Code</dt><dd>m3net {{ code.m3net }}{% if code.commit %}, commit {{ code.commit }}{% endif %}; TensorFlow {{ code.tensorflow }}, Keras {{ code.keras }}</dd>
