@@ -3,6 +3,8 @@
 import contextlib
 from pathlib import Path
 
+from components.notes import public
+
 _MOST = 3  # inputs named
 
 
@@ -16,5 +18,7 @@ def note(error: BaseException, folder: Path, run: str) -> None:
         if failed:
             error.add_note(f"in {lineage.name(failed[-1])}")
             read = [one.uri for one in lineage.artifacts(failed[-1].id, inputs=True).values()]
-            read = read or [failed[-1].custom_properties["catalogue"].string_value]
-            error.add_note(f"which read {', '.join(read[:_MOST])}")
+            told = [value.string_value for value in failed[-1].custom_properties.values()]
+            read = read or [public(text) for text in told if text.startswith("/") or "://" in text]  # catalogue, schema file
+            if read:
+                error.add_note(f"which read {', '.join(read[:_MOST])}")

@@ -59,7 +59,7 @@ class _Follow(logging.Handler):
 def _followed(run_id: str) -> Iterator[None]:
     """While it lasts, logs name the run and the component."""
     absl, follow = logging.getLogger("absl"), _Follow()
-    absl.addHandler(follow)
+    absl.handlers.insert(0, follow)  # before whoever says that a component starts
     logs.FIELDS["run"] = run_id
     if isinstance(sys.stderr, logs.JsonLines):
         for handler in absl.handlers:

@@ -53,11 +53,11 @@ def test_a_failure_names_component_input_and_what_to_do(catalogue: Path, tmp_pat
     done = subprocess.run([sys.executable, "-m", "pipeline.cli", *command], capture_output=True, text=True, check=False)
     last = done.stderr.strip().splitlines()[-1]
     assert done.returncode == 1
-    assert "m3net run: ExampleValidator, which read " in last
+    assert "m3net run: ImportSchemaGen, which read " in last
     assert "run again, what is finished is kept" in last
     text = (tmp_path / "out" / "metrics.prom").read_text()
     assert "m3net_run_success 0.0" in text
-    assert 'm3net_component_failed{component="ExampleValidator"} 1.0' in text
+    assert 'm3net_component_failed{component="ImportSchemaGen"} 1.0' in text
 
 
 @pytest.mark.parametrize("page", ["provenance", "observability"])
