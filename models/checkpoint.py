@@ -27,16 +27,20 @@ class State:
 
 
 def write(path: Path, state: State) -> None:
-    """Written aside, synced and renamed: a kill leaves the epoch before."""
+    """Written aside, synced and renamed: a kill leaves the epoch before, and so does a full disk, which raises OSError."""
     parts = {"variables": state.variables, "optimizer": state.optimizer, "best": state.best or ()}
     arrays = {f"{part}/{i:05}": value for part, values in parts.items() for i, value in enumerate(values)}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        # NumPy's types spell float32 as a type of its own; the savez signature does not know keyword arrays by any name.
-        np.savez(file, **arrays, history=np.array(json.dumps(state.history)))  # type: ignore[arg-type]
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with partial.open("wb") as file:
+            # NumPy's types spell float32 as a type of its own; the savez signature does not know keyword arrays by any name.
+            np.savez(file, **arrays, history=np.array(json.dumps(state.history)))  # type: ignore[arg-type]
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        partial.unlink(missing_ok=True)  # on a full disk, half a state takes room that others need
+        raise
     partial.rename(path)
 
 

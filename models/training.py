@@ -73,10 +73,20 @@ class _Watch(keras.callbacks.Callback):
                 self.weights = self.model.get_weights()
         self.history.append(row)
         self._say(row)
-        if self.checkpoint:
-            checkpoints.write(self.checkpoint, self._state())
+        self._keep()
         self.record(self.history)
         self.model.stop_training = not self.patient(self.stage)
+
+    def _keep(self) -> None:
+        """Writes the state of the training, where a file was given for it."""
+        if not self.checkpoint:
+            return
+        try:
+            checkpoints.write(self.checkpoint, self._state())
+        except OSError as error:
+            self.history.pop()  # this epoch is not kept
+            why = f"{self.checkpoint}: the state after epoch {self.epoch} cannot be written: {error.strerror or error}"
+            self.stop(f"{why}; make room there, then start again")
 
     def _state(self) -> State:
         variables, own = ([np.array(v) for v in of.variables] for of in (self.model, self.model.optimizer))

@@ -1,6 +1,7 @@
 """A training that was stopped goes on to the same numbers; what stops it keeps the last good epoch."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -147,6 +148,25 @@ def test_what_stops_it_is_one_line_and_the_last_good_epoch_is_kept(
     state = checkpoint.read(file)
     assert state is not None
     assert all(np.isfinite(value).all() for value in state.variables)
+
+
+def test_a_full_disk_is_one_line_and_the_epoch_before_is_kept(taxonomy: Taxonomy, draw: Draw, tmp_path: Path) -> None:
+    file, before = tmp_path / "state.npz", resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def full(history: checkpoint.History) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(history) * file.stat().st_size // 2, before[1]))
+
+    try:
+        with pytest.raises(TrainingError, match=r"state after epoch 2 cannot be written: .*make room there") as caught:
+            fit(built("classifier", taxonomy), draw(16), None, TrainingConfig(epochs=3, batch_size=8), file, full)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).endswith(f"epoch 1 is kept in {file}")
+    assert [path.name for path in tmp_path.iterdir()] == ["state.npz"]
+    state = checkpoint.read(file)
+    assert state is not None
+    assert len(state.history) == 1
 
 
 def breaks(system: systems.System, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
