@@ -14,8 +14,7 @@ def cells_inside(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
     y, x = (np.arange(height) + 0.5) / height, (np.arange(width) + 0.5) / width
     across = (boxes[:, 0:1] <= x) & (x < boxes[:, 2:3])  # (k, W)
     down = (boxes[:, 1:2] <= y) & (y < boxes[:, 3:4])  # (k, H)
-    inside: np.ndarray = (down[:, :, None] & across[:, None, :]).any(axis=0)
-    return inside
+    return np.asarray((down[:, :, None] & across[:, None, :]).any(axis=0))
 
 
 def point(attention: np.ndarray, boxes: np.ndarray) -> tuple[float, float]:

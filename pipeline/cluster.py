@@ -12,8 +12,8 @@ from models.registry import unknown
 
 # Every step that a package may hold; a test holds this against the packages.
 STEPS = (
-    "CatalogueGen", "StatisticsGen", "SchemaGen", "ImportSchemaGen", "ExampleValidator", "Recall", "LabelValidator", "Trainer",
-    "Embedder", "RetrievalEvaluator", "Remember", "IndexBuilder", "ReleaseValidator", "Releaser",
+    "CatalogueGen", "StatisticsGen", "SchemaGen", "ImportSchemaGen", "ExampleValidator", "Recall", "LabelValidator", "Tuner",
+    "Trainer", "Embedder", "RetrievalEvaluator", "Remember", "IndexBuilder", "ReleaseValidator", "Releaser",
 )  # fmt: skip
 DEFAULT = "default"
 RELEASES = "/releases"  # where the claim of the releases is mounted, as for the servers in serving/deploy/kubernetes

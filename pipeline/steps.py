@@ -16,7 +16,9 @@ _MODEL = ("Trainer", "Embedder", "RetrievalEvaluator", "IndexBuilder", "ReleaseV
 def names(config: Config) -> tuple[str, ...]:
     """The steps of a run of `config`, in order; resolvers, which only look something up, are none."""
     labels = tuple("ImportSchemaGen" if name == "SchemaGen" and config.validation.schema else name for name in _LABELS)
-    return labels if config.data.labels_only else labels + _MODEL
+    if config.data.labels_only:
+        return labels
+    return labels + ("Tuner",) * bool(config.tuning.trials) + _MODEL
 
 
 def require(config: Config, first: str, last: str) -> None:
