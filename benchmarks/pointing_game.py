@@ -15,6 +15,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+import tensorflow as tf
 from PIL import Image
 from tabulate import tabulate
 
@@ -48,7 +49,7 @@ def played(system: System, sample: Path) -> dict[str, np.ndarray]:
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in system.taxonomy.names}
     for start in range(0, len(images), _BATCH):
         batch = images[start : start + _BATCH]
-        pixels = decode_photos([(sample / image).read_bytes() for image in batch], system.photo_size)
+        pixels = decode_photos(tf.constant([(sample / image).read_bytes() for image in batch]), system.photo_size)
         attention = np.asarray(system(pixels, training=False)["attention"])
         for i, image in enumerate(batch):
             width, height = Image.open(sample / image).size
