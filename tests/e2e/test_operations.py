@@ -37,7 +37,7 @@ def test_every_line_of_a_run_and_its_server_is_json_with_the_run(output: Path, c
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     assert {one["component"] for one in lines if "component" in one} >= {"CatalogueGen", "Trainer", "Releaser"}
     assert len({one["run"] for one in lines if "run" in one}) == 1
-    command = [sys.executable, "-m", "serving.server", str(output / "releases"), "--port", "0", "--log-format", "json"]
+    command = [sys.executable, "-m", "serving.serve", str(output / "releases"), "--port", "0", "--log-format", "json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         assert server.stdout is not None
         said = json.loads(server.stdout.readline())

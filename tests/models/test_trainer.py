@@ -37,6 +37,7 @@ def arguments(examples: Path, valid: str = "valid", train: str = "train") -> Sim
         train_files=[f"{examples}/Split-{train}/*"],
         eval_files=[f"{examples}/Split-{valid}/*"],
         custom_config={"model": MODEL, "training": {"epochs": 1, "batch_size": 8}},
+        hyperparameters=None,
         serving_model_dir=f"{examples.parent}/model/Format-Serving",
         model_run_dir=f"{examples.parent}/run",
     )
