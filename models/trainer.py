@@ -35,7 +35,8 @@ def run_fn(fn_args: Any) -> None:
 
     Args:
         fn_args: TFX's FnArgs. `custom_config` holds the fields of `ModelConfig` under "model" and of `TrainingConfig`
-            under "training", `hyperparameters` a Tuner's best, by part.key, which replace them; taxonomy.json lies beside the splits of `train_files`.
+            under "training", `hyperparameters` a Tuner's best, by part.key, which replace them; taxonomy.json lies beside
+            the splits of `train_files`.
     Writes: the SavedModel into `serving_model_dir`, model.keras and recipe.json beside it; history.csv and TensorBoard's events into
         `model_run_dir`, after each epoch.
     Raises: ValueError for a name the recipe does not know; TrainingError where the split train has no photo, and as `fit`.
@@ -88,7 +89,8 @@ def _publish(system: systems.System, model: ModelConfig, serving: Path) -> None:
 def _base(fn_args: Any) -> Path | None:
     """The file of the model to begin with: TFX names the SavedModel beside it."""
     folder = getattr(fn_args, "base_model", None)
-    return Path(folder).parent / MODEL_FILE if folder else None
+    file = Path(folder).parent / MODEL_FILE if folder else None
+    return file if file and file.is_file() else None  # on Kubeflow the artifact is there before any model is
 
 
 def _write_recipe(file: Path, system: systems.System, model: ModelConfig, recipe: TrainingConfig, history: History) -> None:

@@ -42,40 +42,14 @@ def create_pipeline(
         release: False ends with the evaluation, beside nothing that was blessed before: a run of a study.
         memory: a folder that keeps what a run leaves to the next, where the orchestrator looks up nothing itself: Kubeflow.
     """
-    data = config.data
-    sizes = (data.long_side, data.shards, data.max_reject_share)
-    examples = CatalogueGen(
-        data.catalogue,
-        version,
-        data.taxonomy,
-        *sizes,
-        data_format=data.format,
-        labels_only=data.labels_only,
-        near_duplicates=data.near_duplicates,
-        near_duplicate_bits=data.near_duplicate_bits,
-    )
+    examples = _examples(config, version)
     recall = Recall(memory, version) if memory else None
     labels = _validated(config, examples.outputs["labels"], recall)
-    if data.labels_only:
+    if config.data.labels_only:
         kept = [Remember(memory, *_passed(labels))] if memory else []
         return _pipeline(config, root, metadata, [examples, *labels, *kept])
-    # Blessed before these Examples were made: a run with nothing changed then begins with the same model, and is all cache.
-    warm = (recall or _baseline(examples.outputs["examples"], "warm_start")) if config.training.warm_start == "last" else None
-    tuner = _tuner(config, examples, labels[1]) if config.tuning.trials else None
-    trainer = tfx.components.Trainer(
-        base_model=warm.outputs["model"] if warm else None,
-        examples=examples.outputs["examples"],
-        hyperparameters=tuner.outputs["best_hyperparameters"] if tuner else None,
-        schema=labels[1].outputs["schema"],
-        run_fn="models.trainer.run_fn",
-        train_args=tfx.proto.TrainArgs(splits=["train"]),
-        eval_args=tfx.proto.EvalArgs(splits=["valid"]),
-        custom_config={"model": dataclasses.asdict(config.model), "training": dataclasses.asdict(config.training)},
-    )
-    for node in filter(None, (tuner, trainer)):
-        node.add_upstream_node(labels[-1])  # labels that stop a run cost no training
-    training = [*filter(None, (warm if not recall else None, tuner)), trainer]
-    inputs = {"examples": examples.outputs["examples"], "model": trainer.outputs["model"]}
+    training = _training(config, examples, labels, recall)
+    inputs = {"examples": examples.outputs["examples"], "model": training[-1].outputs["model"]}
     baseline = recall or _baseline(inputs["model"])
     embeddings = Embedder(**inputs)
     evaluator = RetrievalEvaluator(
@@ -100,6 +74,41 @@ def create_pipeline(
         steps.remove(recall)  # it stands before the labels' judge already
         steps.append(Remember(memory, *_passed(labels), inputs["model"], evaluator.outputs["blessing"]))
     return _pipeline(config, root, metadata, steps)
+
+
+def _examples(config: Config, version: str) -> CatalogueGen:
+    data = config.data
+    sizes = (data.long_side, data.shards, data.max_reject_share)
+    return CatalogueGen(
+        data.catalogue,
+        version,
+        data.taxonomy,
+        *sizes,
+        data_format=data.format,
+        labels_only=data.labels_only,
+        near_duplicates=data.near_duplicates,
+        near_duplicate_bits=data.near_duplicate_bits,
+    )
+
+
+def _training(config: Config, examples: Any, labels: list[Any], recall: Any) -> list[Any]:
+    """The Trainer (the last), and what stands before it. Args: labels: of `_validated`."""
+    # Blessed before these Examples were made: a run with nothing changed then begins with the same model, and is all cache.
+    warm = (recall or _baseline(examples.outputs["examples"], "warm_start")) if config.training.warm_start == "last" else None
+    tuner = _tuner(config, examples, labels[1]) if config.tuning.trials else None
+    trainer = tfx.components.Trainer(
+        base_model=warm.outputs["model"] if warm else None,
+        examples=examples.outputs["examples"],
+        hyperparameters=tuner.outputs["best_hyperparameters"] if tuner else None,
+        schema=labels[1].outputs["schema"],
+        run_fn="models.trainer.run_fn",
+        train_args=tfx.proto.TrainArgs(splits=["train"]),
+        eval_args=tfx.proto.EvalArgs(splits=["valid"]),
+        custom_config={"model": dataclasses.asdict(config.model), "training": dataclasses.asdict(config.training)},
+    )
+    for node in filter(None, (tuner, trainer)):
+        node.add_upstream_node(labels[-1])  # labels that stop a run cost no training
+    return [*filter(None, (warm if not recall else None, tuner)), trainer]
 
 
 def _tuner(config: Config, examples: Any, schema: Any) -> tfx.components.Tuner:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from pipeline.cli import parser
+from pipeline.options import parser
 from pipeline.cluster import StepConfig, unmounted
 from pipeline.config import load
 

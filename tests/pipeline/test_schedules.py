@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli import parser
+from pipeline.options import parser
 
 DEPLOY = Path(__file__).parents[2] / "pipeline" / "deploy"
 PROGRAM = "/opt/m3net/.venv/bin/m3net"

@@ -326,6 +326,6 @@ def test_the_document_names_what_there_is(exported: dict[str, set[str]]) -> None
     for path in re.findall(r"`((?:serving/deploy|kubernetes)/[\w./-]+\.\w+)`", text):
         assert (ROOT / path).is_file() or (DEPLOY / path).is_file(), path
     for line in re.findall(r"^m3net serve .*$", text, re.MULTILINE):
-        from pipeline.cli import parser
+        from pipeline.options import parser
 
         parser().parse_args(line.split()[1:])

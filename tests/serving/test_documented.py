@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from google.protobuf import text_format
 
-from pipeline.cli import parser
+from pipeline.options import parser
 from serving import retrieval
 from serving.batcher import Batching
 from serving.flags import add_flags
