@@ -12,9 +12,9 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from pipeline.options import parser
 from pipeline.cluster import StepConfig, unmounted
 from pipeline.config import load
+from pipeline.options import parser
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "pipeline" / "deploy"
