@@ -115,6 +115,6 @@ class Search(keras_tuner.BayesianOptimization):  # type: ignore[misc,unused-igno
     def results_summary(self, num_trials: int = 10) -> None:
         """One line. Raises: TrainingError where no trial came through."""
         best = self.oracle.get_best_trials(1)
-        if not best:
+        if not best or best[0].score is None:
             raise TrainingError("no trial of the search could train; lower the highest tuning.learning_rate")
         print(f"  best: trial {int(best[0].trial_id) + 1}, valid MAP {best[0].score:.2%}", file=sys.stderr, flush=True)

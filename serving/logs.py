@@ -74,6 +74,7 @@ class JsonLines(io.TextIOBase):
 @contextlib.contextmanager
 def structured(stdout: bool = False) -> Any:
     """stderr, and if asked for stdout, as JSON lines while it lasts."""
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # TensorFlow's C++ writes past Python
     before = sys.stderr, sys.stdout
     sys.stderr = JsonLines(before[0])
     if stdout:

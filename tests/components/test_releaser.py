@@ -22,7 +22,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def push(tmp_path: Path, parts: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Runs the executor over `tmp_path`/releases, blessed; returns what it pushed."""
-    monkeypatch.setattr(executor, "composer", lambda _: lambda folder, version: drawn.compose(folder, version, parts))
+    monkeypatch.setattr(executor, "composer", lambda *_, **__: lambda folder, version: drawn.compose(folder, version, parts))
 
     def run(keep: int, models_config: str = "") -> Any:
         pushed = standard_artifacts.PushedModel()

@@ -32,7 +32,7 @@ def test_metadata_tells_what_made_it(output: Path, catalogue: Path) -> None:
     assert steps["Embedder"]["inputs"]["model"] == steps["Trainer"]["outputs"]["model"]
     assert all(Path(uri).is_dir() for one in found["steps"] for uris in one["outputs"].values() for uri in uris)
     with sqlite3.connect(output / "tfx" / "metadata.sqlite") as database:  # beside our own reading of it
-        (run,) = database.execute("SELECT name FROM Context JOIN Type ON Type.id = type_id WHERE Type.name = 'pipeline_run'"
+        (run,) = database.execute("SELECT Context.name FROM Context JOIN Type ON Type.id = type_id WHERE Type.name = 'pipeline_run'"
                                   " ORDER BY Context.id LIMIT 1").fetchone(),  # fmt: skip
     assert run[0] == steps["CatalogueGen"]["run"]
 

@@ -20,7 +20,16 @@ LINE = re.compile(
 )
 
 
-def test_metrics_of_a_run_are_in_prometheus_format_and_agree_with_its_results(output: Path) -> None:
+@pytest.fixture(scope="module")
+def watched(catalogue: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A run of its own, since others go on in the shared one: its folder, and what it said on stderr as JSON."""
+    folder = tmp_path_factory.mktemp("watched") / "output"
+    done = m3net("run", "--catalogue", str(catalogue), "--output", str(folder), *QUICK, "--log-format", "json")
+    return folder, done.stderr
+
+
+def test_metrics_of_a_run_are_in_prometheus_format_and_agree_with_its_results(watched: tuple[Path, str]) -> None:
+    output, _ = watched
     lines = (output / "metrics.prom").read_text().splitlines()
     assert all(LINE.fullmatch(line) for line in lines), [line for line in lines if not LINE.fullmatch(line)]
     values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
@@ -32,18 +41,18 @@ def test_metrics_of_a_run_are_in_prometheus_format_and_agree_with_its_results(ou
     assert float(values['m3net_component_seconds{component="Trainer"}']) >= 0
 
 
-def test_every_line_of_a_run_and_its_server_is_json_with_the_run(output: Path, catalogue: Path) -> None:
-    done = m3net("run", "--catalogue", str(catalogue), "--output", str(output), *QUICK, "--log-format", "json")
-    lines = [json.loads(line) for line in done.stderr.splitlines()]
+def test_every_line_of_a_run_and_its_server_is_json_with_the_run(watched: tuple[Path, str]) -> None:
+    output, said = watched
+    lines = [json.loads(line) for line in said.splitlines()]
     assert {one["component"] for one in lines if "component" in one} >= {"CatalogueGen", "Trainer", "Releaser"}
     assert len({one["run"] for one in lines if "run" in one}) == 1
     command = [sys.executable, "-m", "serving.serve", str(output / "releases"), "--port", "0", "--log-format", "json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         assert server.stdout is not None
-        said = json.loads(server.stdout.readline())
+        first = json.loads(server.stdout.readline())
         server.terminate()
-    assert said["version"] == 1
-    assert said["run"] == read_manifest(output / "releases" / "1").run
+    assert first["version"] == 1
+    assert first["run"] == read_manifest(output / "releases" / "1").run
 
 
 def test_a_failure_names_component_input_and_what_to_do(catalogue: Path, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_the_kubeflow_package_compiles_and_kfp_loads_it(tmp_path: Path) -> None:
     file = tmp_path / "m3net.yaml"
     m3net("compile", "--catalogue", "/data/catalogue.csv", "-o", str(file))
     assert components.load_component_from_file(str(file)).name == "m3net"
-    package = yaml.safe_load(file.read_text())
+    package = next(yaml.safe_load_all(file.read_text()))
     assert package["schemaVersion"] == "2.1.0"
     tasks = set(package["root"]["dag"]["tasks"])
     assert {"CatalogueGen", "Trainer", "Embedder", "RetrievalEvaluator", "IndexBuilder", "Releaser"} <= tasks
