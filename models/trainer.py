@@ -89,8 +89,7 @@ def _publish(system: systems.System, model: ModelConfig, serving: Path) -> None:
 def _base(fn_args: Any) -> Path | None:
     """The file of the model to begin with: TFX names the SavedModel beside it."""
     folder = getattr(fn_args, "base_model", None)
-    file = Path(folder).parent / MODEL_FILE if folder else None
-    return file if file and file.is_file() else None  # on Kubeflow the artifact is there before any model is
+    return Path(folder).parent / MODEL_FILE if folder else None
 
 
 def _write_recipe(file: Path, system: systems.System, model: ModelConfig, recipe: TrainingConfig, history: History) -> None:
