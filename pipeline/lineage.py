@@ -58,15 +58,12 @@ class Lineage:
 
     def steps(self, execution: int) -> tuple[Step, ...]:
         """The components of the pipeline run that the execution belongs to, in their order."""
-        run = next(c for c in self.store.get_contexts_by_execution(execution) if c.type == "pipeline_run")
-        found = sorted(self.store.get_executions_by_context(run.id), key=lambda e: e.id)
-        return tuple(self._step(e) for e in found if self._well(e))
+        return tuple(self._step(one) for one in self._beside(execution))
 
     def findings(self, execution: int) -> list[dict[str, str]]:
         """Of the pipeline run that the execution belongs to; none where its LabelValidator's folder is gone."""
-        run = next(c for c in self.store.get_contexts_by_execution(execution) if c.type == "pipeline_run")
-        found = [e for e in self.store.get_executions_by_context(run.id) if e.type.split(".")[-1] == "LabelValidator"]
-        for checks in (self.artifacts(e.id, inputs=False).get("checks") for e in found if self._well(e)):
+        found = [one for one in self._beside(execution) if one.type.split(".")[-1] == "LabelValidator"]
+        for checks in (self.artifacts(one.id, inputs=False).get("checks") for one in found):
             file = (
                 self.folder / _ARTIFACTS.strip("/") / (checks.uri.rpartition(_ARTIFACTS)[2] if checks else "") / "findings.json"
             )
@@ -108,6 +105,12 @@ class Lineage:
                     found[made.id] = made
                     waiting.append(made)
         return [found[number] for number in sorted(found)]
+
+    def _beside(self, execution: int) -> list[Any]:
+        """Every execution that ended well in the pipeline run that this one belongs to, in their order."""
+        run = next(c for c in self.store.get_contexts_by_execution(execution) if c.type == "pipeline_run")
+        found = sorted(self.store.get_executions_by_context(run.id), key=lambda one: one.id)
+        return [one for one in found if self._well(one)]
 
     def _step(self, execution: Any) -> Step:
         cached = execution.last_known_state == proto.Execution.CACHED
