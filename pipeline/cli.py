@@ -1,8 +1,10 @@
 """The command `m3net`. Each verb imports what it needs when it is called, not before."""
 
 import argparse
+import contextlib
 import os
 import sys
+import tempfile
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,16 +40,16 @@ def _run(arguments: argparse.Namespace, verbs: ModuleType) -> int:
 
 
 def _explain(error: Exception, arguments: argparse.Namespace) -> int:
+    from pipeline.verbs import mendable
+
     one_line = " ".join(str(error).split())
     told = {note.partition(" ")[0]: note for note in getattr(error, "__notes__", ())}  # see pipeline/failures.py
     component = told.get("in", "").removeprefix("in ")
     where = f"m3net {arguments.verb}: {f'{component}: ' if component else ''}"
-    if verbs_mistake(error):
+    if mendable(error):
         print(f"{where}{one_line}", file=sys.stderr)
         return 2
-    folder = getattr(arguments, "output", None)
-    log = (folder if folder and folder.is_dir() else Path()) / "m3net-error.log"
-    log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    log = _log(error, getattr(arguments, "output", None))
     again = "; mend that and run again, what is finished is kept" if component else ""
     if component and "which" in told:
         where = where.replace(f"{component}:", f"{component}, {told['which']}:")
@@ -55,11 +57,19 @@ def _explain(error: Exception, arguments: argparse.Namespace) -> int:
     return 1
 
 
-def verbs_mistake(error: Exception) -> bool:
-    """Whether the error is one that its message tells a user how to mend."""
-    from pipeline.verbs import mistakes
+def _log(error: Exception, output: Path | None) -> Path:
+    """Where the whole story is: in the output folder, else here, else where temporary files go, whichever can be written."""
+    folders = [*([output] if output and output.is_dir() else []), Path(), Path(tempfile.gettempdir())]
+    for folder in folders[:-1]:
+        with contextlib.suppress(OSError):
+            return _written(error, folder)
+    return _written(error, folders[-1])
 
-    return isinstance(error, mistakes())
+
+def _written(error: Exception, folder: Path) -> Path:
+    log = folder / "m3net-error.log"
+    log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    return log
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The Kubeflow package: the same pipeline as a YAML file, schema 2.1.0, that Kubeflow Pipelines v2 accepts."""
 
-import os
+import tempfile
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -139,6 +139,11 @@ def as_package(path: Path) -> Path:
     """`path`, if Kubeflow would take a file of that name. Raises: ConfigError."""
     if path.suffix != ".yaml":
         raise ConfigError(f"--output {path}: Kubeflow takes a file that ends in .yaml")
-    if path.is_dir() or not os.access(path.parent if path.parent.is_dir() else Path(), os.W_OK):
-        raise ConfigError(f"--output {path}: cannot be written")
+    if path.is_dir():
+        raise ConfigError(f"--output {path}: is a folder; give a file in it")
+    there = next(one for one in path.resolve().parents if one.exists())
+    try:
+        tempfile.TemporaryFile(dir=there).close()
+    except OSError as error:
+        raise ConfigError(f"--output {path}: cannot be written ({error.strerror})") from None
     return path.resolve()

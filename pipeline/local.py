@@ -58,7 +58,10 @@ def run(config: Config, output: Path, first: str = "", last: str = "") -> Outcom
 
 
 def run_evaluation(config: Config, output: Path) -> tuple[dict[str, Any], float | None]:
-    """Runs the pipeline up to the evaluation. Returns: results.json, and the best validation MAP, None without validation."""
+    """Runs the pipeline up to the evaluation. The caller holds the folder's lock, over all runs of its study.
+
+    Returns: results.json, and the best validation MAP, None without validation.
+    """
     connection, _ = _execute(config, output, release=False)
     evaluation, history = (
         Path(_last_output(connection, *of).uri) for of in (("RetrievalEvaluator", "evaluation"), ("Trainer", "model_run"))

@@ -9,10 +9,13 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from components.errors import InputError
 
 ABSENT = "absent"  # as components.memory.executor marks what is not there
 _SCHEMES = ("minio", "s3", "gs")
@@ -91,9 +94,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _run(arguments, beam)
     except Exception as error:
-        from pipeline.verbs import mistakes
+        from pipeline.verbs import mendable
 
-        if not isinstance(error, mistakes()):
+        if not mendable(error):
             raise
         print(f"m3net {arguments.step}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -105,7 +108,7 @@ def _run(arguments: argparse.Namespace, beam: list[str]) -> None:
     given = json.loads(arguments.json_serialized_invocation_args)
     made = prepared(given, json.loads(arguments.json_serialized_inputs_spec_args), arguments.artifacts)
     for _, one in _each(made, "outputs"):
-        Path(one["uri"]).parent.mkdir(parents=True, exist_ok=True)
+        _writable(Path(one["uri"]).parent)
 
     from tfx.orchestration.kubeflow.v2 import compiler_utils
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
@@ -118,6 +121,16 @@ def _run(arguments: argparse.Namespace, beam: list[str]) -> None:
     kubeflow_v2_run_executor.main((handed, beam))
     file = Path(given["outputs"]["outputFile"])
     file.write_text(json.dumps(returned(json.loads(file.read_text()), given)))
+
+
+def _writable(folder: Path) -> None:
+    """Makes `folder`. Raises: InputError where the volume lets nobody write there: TFX says that late and in a traceback."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        who = f"the volume must let user {os.getuid()} write, by fsGroup or its class"
+        raise InputError(f"{folder} cannot be written ({error.strerror}): {who}") from None
 
 
 if __name__ == "__main__":

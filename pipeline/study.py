@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import Config
+from pipeline.lock import exclusive
+from pipeline.progress import quiet
 
 Runs = Mapping[tuple[str, int], Config]  # by the system's or recipe's name, and seed
 _MEASURES = (
@@ -24,10 +26,15 @@ def run(planned: Runs, output: Path) -> dict[tuple[str, int], str]:
     A run that cannot go on (its loss breaks, memory runs out) costs its own row alone.
 
     Writes: runs/<system>-<seed>/results.json, with `seed`, `valid_map` and the `key` of all that it follows from.
-    Returns: why a run has no result, for each that has none.
+    Returns: why a run has no result, for each that has none. Raises: InputError where another study or run writes there.
     """
+    with exclusive(output):
+        return _run(planned, output)
+
+
+def _run(planned: Runs, output: Path) -> dict[tuple[str, int], str]:
+    """`run`, while the folder is held."""
     from pipeline.fingerprint import fingerprint
-    from pipeline.progress import quiet
 
     data = next(iter(planned.values())).data
     version = fingerprint(data.catalogue, data.format)  # a catalogue that cannot be read costs no minute of imports

@@ -1,6 +1,7 @@
 """What each verb of the command line does, one function each, named by the verb."""
 
 import argparse
+import errno
 import json
 import sys
 from pathlib import Path
@@ -11,8 +12,8 @@ from pipeline.config import QUICK, Config, ConfigError, load
 HELD_BACK = 3  # exit code of a run whose model the gate, or the release validator, held back
 
 
-def mistakes() -> tuple[type[Exception], ...]:
-    """The errors whose message tells the user what to mend; those of rooms not loaded cannot have been raised."""
+def mendable(error: Exception) -> bool:
+    """Whether the error's message tells the user what to mend; those of rooms not loaded cannot have been raised."""
     places = [
         ("components.errors", "InputError"),
         ("components.catalogue_gen.photo", "PhotoError"),
@@ -23,7 +24,9 @@ def mistakes() -> tuple[type[Exception], ...]:
         ("serving.settings", "SettingsError"),
     ]
     loaded = [getattr(sys.modules[module], name) for module, name in places if module in sys.modules]
-    return (ConfigError, FileExistsError, FileNotFoundError, *loaded)
+    files = (FileExistsError, FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
+    read_only = isinstance(error, OSError) and error.errno == errno.EROFS
+    return read_only or isinstance(error, (ConfigError, *files, *loaded))
 
 
 def configured(arguments: argparse.Namespace) -> Config:

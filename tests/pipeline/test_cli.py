@@ -1,11 +1,17 @@
 """The command line as a user meets it: quick help, exit code 2 and one line for a mistake, never a traceback."""
 
+import os
+import signal
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 from PIL import Image
+
+from pipeline.cli import _explain
+from pipeline.lock import exclusive
 
 
 def m3net(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -76,6 +82,11 @@ def test_help_of_every_verb_loads_nothing_heavy(verb: str) -> None:
     (["query", "nowhere.jpg", "--attribute", "neckline"], "nowhere.jpg"),
     (["query", "empty.csv", "--attribute", "neckline"], "not an image"),
     (["compile", "--catalogue", "x.csv", "-o", "package.json"], "ends in .yaml"),
+    (["run", "--catalogue", "empty.csv", "--output", "/sys/kernel"], "/sys/kernel cannot be written"),  # by root neither
+    (["run", "--catalogue", "empty.csv", "--output", "empty.csv/out"], "empty.csv/out cannot be written"),
+    (["study", "--catalogue", "empty.csv", "--output", "/sys/kernel"], "/sys/kernel cannot be written"),
+    (["compile", "--catalogue", "x.csv", "-o", "/sys/kernel/package.yaml"], "/sys/kernel/package.yaml: cannot be written"),
+    (["sample", "/sys/kernel/drawn"], "/sys/kernel/drawn"),
 ])  # fmt: skip
 def test_a_mistake_is_one_line(tmp_path: Path, arguments: list[str], words: str) -> None:
     (tmp_path / "empty.csv").write_text("")
@@ -87,6 +98,38 @@ def test_a_mistake_is_one_line(tmp_path: Path, arguments: list[str], words: str)
     assert words in done.stderr
     assert "Traceback" not in done.stderr + done.stdout
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("verb", ["run", "study"])
+def test_a_folder_in_use_is_one_line(verb: str, tmp_path: Path) -> None:
+    (tmp_path / "catalogue.csv").write_text("image,neck\na.jpg,v\n")
+    with exclusive(tmp_path / "out"):
+        done = m3net(verb, "--catalogue", "catalogue.csv", "--output", "out", cwd=tmp_path)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert f"m3net {verb}: {tmp_path / 'out'} is in use by another run (process {os.getpid()})" in line
+    assert [one.name for one in (tmp_path / "out").iterdir()] == [".lock"]  # it stopped before anything was begun
+
+
+def test_stopped_from_the_keyboard(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "catalogue.csv")
+    command = [sys.executable, "-m", "pipeline.cli", "run", "--catalogue", "catalogue.csv", "--output", "out"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        with (tmp_path / "catalogue.csv").open("w"):  # waits until the run reads
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, "m3net: stopped\n")
+
+
+def test_where_nothing_can_be_written_the_story_is_among_temporary_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir("/sys/kernel")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert _explain(RuntimeError("broken"), Namespace(verb="run", output=Path("/sys/kernel"))) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"m3net run: unexpected RuntimeError: broken; see {tmp_path}/m3net-error.log"
+    assert "RuntimeError: broken" in (tmp_path / "m3net-error.log").read_text()
 
 
 def test_doctor_finds_the_locked_packages() -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,14 @@ def test_another_version_of_the_image_is_one_line(capsys: pytest.CaptureFixture[
     assert code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("m3net Trainer: the package is of m3net 9.9, the image of ")
+
+
+def test_a_volume_that_cannot_be_written_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    own = ["--step", "Trainer", "--compiled_by", metadata.version("m3net"), "--executor_class_path", "x"]
+    assert main([*own, "--artifacts", "/sys/kernel", "--json_serialized_invocation_args", json.dumps(GIVEN)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("m3net Trainer: /sys/kernel/b/m/2 cannot be written (")
+    assert "by fsGroup" in line
 
 
 @pytest.mark.parametrize("python", [True, False])
