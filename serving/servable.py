@@ -37,6 +37,9 @@ class Model(Protocol):
     def run(self, signature: str, inputs: Arrays) -> Arrays:
         """All outputs of a signature, inputs as it defines them. Raises: RequestError."""
 
+    def spoiled(self, inputs: Arrays) -> np.ndarray:
+        """See `Batcher`."""
+
     def close(self) -> None:
         """Lets go of what it holds."""
 
@@ -73,7 +76,7 @@ class Servable:
         self.definitions: dict[str, Any] = {**self._signatures, **searches}
         self._batched = {name for name, defined in self._signatures.items() if has_batch_axis(defined)}
         self._model = model_of(folder, self._signatures, self.manifest.version)
-        self._batcher = Batcher(self._model.run, batching, observe)
+        self._batcher = Batcher(self._model.run, batching, observe, self._model.spoiled)
         try:
             self._warm(folder / WARM_UP, batching.max_batch_size)
         except BaseException:
@@ -145,7 +148,11 @@ class Servable:
 
     def _check_content(self, inputs: Arrays) -> None:
         for photo in inputs["image"].tolist() if "image" in inputs else ():
-            if (claimed := pixels(photo)) > MOST_PIXELS:
+            try:
+                claimed = pixels(photo)
+            except ValueError as error:
+                raise invalid(str(error)) from None
+            if claimed > MOST_PIXELS:
                 raise invalid(f"a photo of {claimed:,} pixels is not decoded; at most {MOST_PIXELS:,}: send it smaller")
         if "attribute" in inputs:
             check_attributes(inputs["attribute"], self.taxonomy.names)

@@ -15,6 +15,7 @@ import grpc
 import numpy as np
 import pytest
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from PIL import Image
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from serving import release
@@ -22,7 +23,7 @@ from serving.aio import AsyncClient
 from serving.client import Client, ClientError, Tls
 from tests.serving import drawn
 from tests.serving.pem import Authority, Pair
-from tests.serving.test_photos import bomb
+from tests.serving.test_photos import bomb, encoded
 
 
 @dataclass(frozen=True)
@@ -171,19 +172,64 @@ def request(**inputs: list[bytes]) -> predict_pb2.PredictRequest:
     return made
 
 
-def test_bombs(address: str, photo: Callable[[int], bytes]) -> None:
+@pytest.fixture(scope="module")
+def predict(address: str) -> Iterator[Any]:
+    """Predict, as the generated stub has it."""
     with grpc.insecure_channel(address) as channel:
+        yield prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
+
+
+def animated() -> bytes:
+    """A GIF of seven frames of four million pixels each."""
+    frames = [Image.fromarray(np.full((2000, 2000), number, np.uint8)) for number in range(7)]
+    return encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+
+
+BOMBS: dict[str, tuple[Callable[[], bytes], int]] = {
+    "PNG": (lambda: bomb(60_000, 60_000), 3_600_000_000),
+    "WebP": (lambda: encoded(Image.new("RGB", (8000, 8000)), "WEBP", lossless=True), 64_000_000),
+    "JPEG": (lambda: encoded(Image.new("L", (6000, 5000)), "JPEG").replace(b"\xff\xdb", b"junk\xff\xdb", 1), 30_000_000),
+    "GIF": (animated, 28_000_000),
+}
+
+
+@pytest.mark.parametrize(("made", "size"), BOMBS.values(), ids=BOMBS)
+def test_bombs(predict: Any, photo: Callable[[int], bytes], made: Callable[[], bytes], size: int) -> None:
+    words = f"a photo of {size:,} pixels is not decoded; at most 25,000,000: send it smaller"
+    asked = request(image=[photo(1), made()], attribute=[b"pocket"] * 2)
+    assert code_of(lambda: predict(asked)) == (grpc.StatusCode.INVALID_ARGUMENT, words)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"PK\3\4" + b"\0" * 26, "^Unknown image file format. One of JPEG, PNG, "),
+        (b"RIFF\0\0\0\0WEBPALPH" + b"\0" * 20, "^a photo that begins as WebP does not tell its size; "),
+    ],
+)
+def test_what_is_no_photo(predict: Any, photo: Callable[[int], bytes], content: bytes, words: str) -> None:
+    code, details = code_of(lambda: predict(request(image=[photo(1), content], attribute=[b"pocket"] * 2)))
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert re.search(words, details)
+    assert "\n" not in details
+
+
+def test_a_message_that_unpacks_to_more_than_the_limit(address: str, photo: Callable[[int], bytes]) -> None:
+    with grpc.insecure_channel(address, [("grpc.max_send_message_length", -1)]) as channel:
         predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
-        code, words = code_of(lambda: predict(request(image=[photo(1), bomb(60_000, 60_000)], attribute=[b"pocket"] * 2)))
-        assert (code, words) == (
-            grpc.StatusCode.INVALID_ARGUMENT,
-            "a photo of 3,600,000,000 pixels is not decoded; at most 25,000,000: send it smaller",
-        )
-        code, words = code_of(lambda: predict(request(image=[photo(1)] * 1025, attribute=[b"pocket"] * 1025)))
-        assert code is grpc.StatusCode.INVALID_ARGUMENT
-        assert "1,025 rows is too large; send at most 1,024 at once" in words
-        answer = predict(request(image=[photo(1)] * 100, attribute=[b"pocket"] * 100))  # more than one run takes
-        assert answer.outputs["vector"].tensor_shape.dim[0].size == 100
+        asked = request(image=[photo(1) + bytes(100 << 20)], attribute=[b"pocket"])
+        code, _ = code_of(lambda: predict(asked, compression=grpc.Compression.Gzip, timeout=60))
+        assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        asked = request(image=[photo(1) + bytes(1 << 20)], attribute=[b"pocket"])  # a small one is taken
+        assert predict(asked, compression=grpc.Compression.Gzip, timeout=60).outputs["vector"].tensor_shape.dim[0].size == 1
+
+
+def test_rows_are_limited_and_many_run_in_parts(predict: Any, photo: Callable[[int], bytes]) -> None:
+    code, words = code_of(lambda: predict(request(image=[photo(1)] * 1025, attribute=[b"pocket"] * 1025)))
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert "1,025 rows is too large; send at most 1,024 at once" in words
+    answer = predict(request(image=[photo(1)] * 100, attribute=[b"pocket"] * 100))  # more than one run takes
+    assert answer.outputs["vector"].tensor_shape.dim[0].size == 100
 
 
 def test_mistakes_in_flags_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
