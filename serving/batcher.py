@@ -47,7 +47,8 @@ class _Task:
 class Batcher:
     """Runs requests for `run(signature, inputs)` together; every array's first axis is the batch.
 
-    `observe(signature, rows, seconds)` hears of each run.
+    `observe(signature, rows, seconds)` hears of each run. `spoiled(inputs)` tells the rows of a batch that fail by
+    themselves, bool (rows,), or nothing, bool (0,), where that cannot be told without running them.
     """
 
     def __init__(
@@ -55,8 +56,9 @@ class Batcher:
         run: Callable[[str, Arrays], Arrays],
         settings: Batching,
         observe: Callable[[str, int, float], None] = lambda *_: None,
+        spoiled: Callable[[Arrays], np.ndarray] = lambda _: np.zeros(0, bool),
     ) -> None:
-        self._run, self._settings, self._observe = run, settings, observe
+        self._run, self._settings, self._observe, self._spoiled = run, settings, observe, spoiled
         self._tasks: deque[_Task] = deque()
         self._rows = 0  # that wait
         self._closed = False
@@ -143,16 +145,25 @@ class Batcher:
             if len(tasks) == 1:
                 tasks[0].answer.set_exception(error)
                 return
-            # One of them spoils it. By halves, not one by one: a batch with a bad photo fails while it decodes, before
-            # the network runs, so that every good photo still passes through the network once, in few batches.
-            self._answer(tasks[: len(tasks) // 2])
-            self._answer(tasks[len(tasks) // 2 :])
+            # One of them spoils it. By halves where nobody can tell which, not one by one: a batch with a bad photo fails
+            # while it decodes, before the network runs, so that every good photo still passes through the network once.
+            for part in self._apart(tasks, self._spoiled(inputs)) or (tasks[: len(tasks) // 2], tasks[len(tasks) // 2 :]):
+                self._answer(part)
             return
         self._observe(tasks[0].signature, rows, time.perf_counter() - started)
         start = 0
         for task in tasks:
             task.answer.set_result({name: array[start : start + task.rows] for name, array in outputs.items()})
             start += task.rows
+
+    def _apart(self, tasks: Sequence[_Task], spoiled: np.ndarray) -> list[Sequence[_Task]]:
+        """The sound ones together and each of the others alone; nothing where none is known to be spoiled."""
+        if not spoiled.any():
+            return []
+        starts = np.cumsum([0, *(task.rows for task in tasks[:-1])])
+        bad = np.logical_or.reduceat(spoiled, starts)
+        sound = [task for task, is_bad in zip(tasks, bad, strict=True) if not is_bad]
+        return [*([sound] if sound else []), *([task] for task, is_bad in zip(tasks, bad, strict=True) if is_bad)]
 
     def _run_parts(self, signature: str, inputs: Arrays, rows: int) -> Arrays:
         """A request of more rows than one run takes is run part by part: its size costs time, not memory."""

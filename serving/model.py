@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from serving.batcher import Arrays
 from serving.call import invalid
 
@@ -30,8 +32,20 @@ class LocalModel:
             raise invalid(_reason(error.message)) from None
         return {name: value.numpy() for name, value in found.items()}
 
+    def spoiled(self, inputs: Arrays) -> np.ndarray:
+        """Which photos cannot be decoded, by the model's own operation: a tenth of a small network's time, see docs/serving.md."""
+        return np.array([not _decodes(photo) for photo in inputs["image"]] if "image" in inputs else [], bool)
+
     def close(self) -> None:
         """Nothing to end."""
+
+
+def _decodes(photo: bytes) -> bool:
+    try:
+        tf.io.decode_image(photo, channels=3, expand_animations=False)
+    except tf.errors.InvalidArgumentError:
+        return False
+    return True
 
 
 def _reason(message: str) -> str:

@@ -108,6 +108,25 @@ def test_a_bad_request_fails_alone_and_nobody_is_computed_twice(model: Model, ba
     assert sorted(good) == sorted({0, *(100 + place for place in range(1, 9) if place not in bad)})
 
 
+@pytest.mark.parametrize("bad", [[3], [1, 2, 3, 4]])
+def test_where_the_spoiled_are_known_the_sound_run_once_together(model: Model, bad: list[int]) -> None:
+    asked = Asked(model, max_batch_size=8)
+    asked.batcher = Batcher(model.run, Batching(max_batch_size=8), spoiled=lambda inputs: inputs["x"] == 13)
+    first = asked.occupied()
+    # The second is a request of two rows: one bad row spoils both, and no other's.
+    answers = [asked.ask(*([0, 13] if place in bad else [0, place])) for place in range(1, 5)]
+    model.go.release(99)
+    for place, answer in enumerate(answers, start=1):
+        if place in bad:
+            with pytest.raises(RequestError, match=r"^13$"):
+                answer.result(10)
+        else:
+            assert answer.result(10) == [0, 2 * place]
+    assert first.result(10) == [0]
+    sound = [n for place in range(1, 5) if place not in bad for n in (0, place)]
+    assert [numbers for _, numbers in model.ran[2:]] == [*([sound] if sound else []), *([0, 13] for _ in bad)]
+
+
 def test_a_full_queue_refuses_at_once_and_recovers(model: Model) -> None:
     asked = Asked(model, max_batch_size=2, max_enqueued_batches=2)
     answers = [asked.occupied(), *(asked.ask(number) for number in range(1, 5))]
