@@ -3,10 +3,10 @@
     python -m benchmarks.serving [--backbone small] [--size 96] [--rounds 5] [--seconds 4] [--concurrency 1 8 32]
 
 At each concurrency c, in turns: the SavedModel's `embed` called in a loop with batches of c; the server asked for `embed`
-by c clients, one photo a request; the same for `search`. Printed are requests a second and CPU time a photo (of server and
-clients together) as shares of the SavedModel's, the median over rounds. CPU time is the steadier number on a busy machine.
-The last of these columns is `search` as a share of `embed`. Then requests come at random, at 70 % of what the last
-concurrency reached: the spread of their latency, a value a round, for what else the machine does shows in single ones.
+by c clients, one photo a request; the same with every eighth photo broken; the same for `search`. Printed are requests a
+second and CPU time a photo (of server and clients together) as shares of the SavedModel's, the median over rounds; of the
+broken ones only the photos that were answered count. CPU time is the steadier number on a busy machine. Then requests come
+at random, at 70 % of what that concurrency reached: the spread of their latency, of all and a value a round.
 """
 
 import argparse
@@ -24,6 +24,8 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import grpc
+import keras
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -36,10 +38,11 @@ from models.export import export
 from models.recipe import ModelConfig
 from models.taxonomy import Attribute, Taxonomy
 from serving import index, release
-from serving.client import Client
+from serving.client import Client, ClientError
 
 TAXONOMY = Taxonomy(tuple(Attribute(f"a{i}", tuple(f"c{j}" for j in range(7))) for i in range(8)))  # as FashionAI: 8, 54
 ITEMS = 20_000
+BROKEN = 8  # every so many-th photo of the way with broken ones
 
 
 def photos(count: int) -> list[bytes]:
@@ -52,19 +55,21 @@ def photos(count: int) -> list[bytes]:
         return [normalise(file.read_bytes()) for file in sorted((Path(folder) / "images").iterdir())]
 
 
-def make_release(folder: Path, backbone: str, size: int, photo: bytes) -> Path:
-    """An untrained system with an index of random vectors, an exact one for every attribute."""
+def make_release(folder: Path, backbone: str, size: int, photo: bytes, seed: int = 0) -> Path:
+    """An untrained system with an index of random vectors, an exact one for every attribute, as the newest of its folder."""
+    made = folder / f"parts-{seed}"
+    keras.utils.set_random_seed(seed)
     system = systems.build(ModelConfig(backbone=backbone, image_size=size), TAXONOMY)
-    export(system, folder / "model")
-    embed = tf.saved_model.load(str(folder / "model")).signatures["embed"]
+    export(system, made / "model")
+    embed = tf.saved_model.load(str(made / "model")).signatures["embed"]
     length = embed(image=tf.constant([photo]), attribute=tf.constant(["a0"]))["vector"].shape[1]
     for name in TAXONOMY.names:
-        vectors = np.random.default_rng(0).normal(size=(ITEMS, length)).astype(np.float32)
-        index.build(vectors, folder / "index" / name)
+        vectors = np.random.default_rng(seed).normal(size=(ITEMS, length)).astype(np.float32)
+        index.build(vectors, made / "index" / name)
     labels = {f"label/{name}": pa.array([[0]] * ITEMS, pa.list_(pa.int32())) for name in TAXONOMY.names}
-    ids = pa.array([f"{i:06}" for i in range(ITEMS)])
-    pq.write_table(pa.table({"id": ids, "image": ids, **labels}), folder / "items.parquet")
-    parts: dict[str, Any] = {"saved_model": folder / "model", "index": folder / "index", "items": folder / "items.parquet"}
+    ids = pa.array([f"{seed}-{i:06}" for i in range(ITEMS)])
+    pq.write_table(pa.table({"id": ids, "image": ids, **labels}), made / "items.parquet")
+    parts: dict[str, Any] = {"saved_model": made / "model", "index": made / "index", "items": made / "items.parquet"}
     parts |= {"system": "m3net+", "dataset": "drawn", "metrics": {}, "counts": {}}
     release.push(
         folder / "releases",
@@ -106,13 +111,20 @@ def in_process(embed: Any, encoded: list[bytes], batch: int, end: float) -> int:
 
 
 def asked(ask: Callable[[bytes, str], object], encoded: list[bytes], clients: int, end: float) -> int:
-    """One photo a request, `clients` at once, each with the next as soon as it has an answer."""
+    """One photo a request, `clients` at once, each with the next as soon as it has an answer; refused photos do not count."""
     counts = [0] * clients
 
     def work(me: int) -> None:
+        place = me * 31
         while time.perf_counter() < end:
-            ask(encoded[(me * 31 + counts[me]) % len(encoded)], TAXONOMY.names[counts[me] % 8])
-            counts[me] += 1
+            place += 1
+            try:
+                ask(encoded[place % len(encoded)], TAXONOMY.names[place % 8])
+            except ClientError as error:
+                if error.code is not grpc.StatusCode.INVALID_ARGUMENT:
+                    raise
+            else:
+                counts[me] += 1
 
     threads = [threading.Thread(target=work, args=(me,)) for me in range(clients)]
     for thread in threads:
@@ -159,43 +171,47 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 8, 32])
     given = parser.parse_args(argv)
     encoded = photos(64)
+    broken = [photo[:200] if place % BROKEN == 0 else photo for place, photo in enumerate(encoded)]
+    print(f"{given.backbone}, {given.size} pixels; shares of the SavedModel in process, median of {given.rounds} rounds")
     with tempfile.TemporaryDirectory() as folder:
         releases = make_release(Path(folder), given.backbone, given.size, encoded[0])
         model = tf.saved_model.load(str(releases / "1"))
         embed = model.signatures["embed"]
         with running(releases) as address, Client(address, timeout=120) as client:
             (server,) = children(os.getpid())
-            rows, rate = [], 0.0
             for clients in given.concurrency:
-                runs = {name: Run() for name in ("model", "embed", "search")}
                 ways: dict[str, Callable[[float], int]] = {
                     "model": partial(in_process, embed, encoded, clients),
                     "embed": partial(asked, lambda photo, name: client.embed([photo], [name]), encoded, clients),
+                    "embed, broken photos": partial(asked, lambda p, name: client.embed([p], [name]), broken, clients),
                     "search": partial(asked, lambda photo, name: client.search(photo, name, 10), encoded, clients),
                 }
+                runs = {name: Run() for name in ways}
                 for turn in range(given.rounds + 1):
                     for name, way in ways.items():
                         pids = [os.getpid(), *([server] if name != "model" else [])]
                         (runs[name] if turn else Run()).add(way, given.seconds, pids)  # the first round warms all of them
+                rows = [[name, *ratio(runs, name, "model"), *ratio(runs, name, "embed")] for name in ways]
                 rate = statistics.median(runs["embed"].rate)
-                shares = [ratio(runs, *pair) for pair in (("embed", "model"), ("search", "model"), ("search", "embed"))]
-                rows.append([clients, *shares, f"{rate:.1f}"])
-            names = ("clients", "embed: rate, CPU", "search: rate, CPU", "search to embed: rate, CPU", "embed a second")
-            print(f"{given.backbone}, {given.size} pixels; shares of the SavedModel in process, median of {given.rounds}\n")
-            print(tabulate(rows, headers=names, tablefmt="github"))
-            found = [latencies(client, encoded, 0.7 * rate, given.seconds, turn) for turn in range(given.rounds)]
-            spread = [float(np.divide(*np.quantile(one, [0.99, 0.5]))) for one in found]
-            told = ", ".join(f"{one:.2f}" for one in spread)
-            print(f"\nat 70 % of {rate:.1f} a second, {sum(map(len, found))} requests: p99 / p50 = {told}")
-            print(f"median {statistics.median(spread):.2f}")
+                print(f"\n{clients} clients, embed {rate:.1f} a second\n")
+                names = ("", "rate to model", "CPU to model", "rate to embed", "CPU to embed")
+                print(tabulate(rows, headers=names, tablefmt="github", floatfmt=".2f"))
+                found = [latencies(client, encoded, 0.7 * rate, given.seconds, turn) for turn in range(given.rounds)]
+                told = ", ".join(f"{spread(one):.2f}" for one in found)
+                whole = np.concatenate(found)
+                print(f"\nat 70 %, {len(whole)} requests: p99 / p50 = {spread(whole):.2f}; by round: {told}", flush=True)
     return 0
 
 
-def ratio(runs: dict[str, Run], name: str, to: str) -> str:
+def spread(seconds: np.ndarray) -> float:
+    """p99 / p50."""
+    return float(np.divide(*np.quantile(seconds, [0.99, 0.5])))
+
+
+def ratio(runs: dict[str, Run], name: str, to: str) -> list[float]:
     """Rate and CPU a photo of one variant as shares of another's, each the median over rounds."""
     pairs = ((getattr(runs[name], kind), getattr(runs[to], kind)) for kind in ("rate", "cpu"))
-    shares = [statistics.median(a / b for a, b in zip(ours, other, strict=True)) for ours, other in pairs]
-    return f"{shares[0]:.2f}, {shares[1]:.2f}"
+    return [statistics.median(a / b for a, b in zip(ours, other, strict=True)) for ours, other in pairs]
 
 
 if __name__ == "__main__":
