@@ -9,7 +9,8 @@ import numpy as np
 from serving.exact import ExactIndex, Found, Index, IndexInfo
 
 VECTORS = "dataset.npy"  # the name that ScaNN gives to what it reorders by: the vectors as they were given
-_SAMPLE = 200  # queries that it is tuned on, and as many others on which its recall is measured
+_SAMPLE = 400  # queries that it is tuned on, and as many others on which its recall is measured
+_SURE = 2  # standard errors by which the measured recall must clear what was asked: photos to come are other queries
 _DEPTHS = (10, 100)  # neighbours at which
 _REORDERS = (125, 150, 200, 300, 400, 600)  # exact scores tried for the deeper of them
 # One exact score costs about as much as this many quantised ones: measured on 50,000 x 128, see docs/index.md.
@@ -83,12 +84,12 @@ def _tuned(index: ScannIndex, recall: float) -> IndexInfo:
     able = [info for info in found if info.recall >= recall]
     index.info = min(able, key=_cost) if able else max(found, key=lambda info: info.recall)
     # What just reaches it on one sample may miss it on another; both widened, for either may be what falls short, until
-    # it holds there too, or all is searched.
-    while (measured := measuring.recall(index)) < recall and index.info.leaves_to_search < index.info.leaves:
+    # it holds there too and not by luck, or all is searched.
+    while measuring.recall(index, _SURE) < recall and index.info.leaves_to_search < index.info.leaves:
         leaves, reorder = index.info.leaves_to_search, index.info.reorder
         leaves = min(index.info.leaves, leaves + max(1, leaves // 10))
         index.info = replace(index.info, leaves_to_search=leaves, reorder=reorder + reorder // 10)
-    return replace(index.info, recall=measured)
+    return replace(index.info, recall=measuring.recall(index))
 
 
 def _narrowest(index: ScannIndex, sample: "_Sample", reorder: int, recall: float) -> IndexInfo:
@@ -120,15 +121,16 @@ class _Sample:
         self.own, self.queries = own, vectors[own]
         self.rows, self.scores = ExactIndex(vectors).search(self.queries, _DEPTHS[-1])
 
-    def recall(self, index: Index) -> float:
-        """The lowest over `_DEPTHS`."""
-        return min(self._recall(index, min(depth, self.rows.shape[1])) for depth in _DEPTHS)
+    def recall(self, index: Index, errors: float = 0.0) -> float:
+        """The lowest over `_DEPTHS`, each less so many standard errors."""
+        return min(self._recall(index, min(depth, self.rows.shape[1]), errors) for depth in _DEPTHS)
 
-    def _recall(self, index: Index, depth: int) -> float:
+    def _recall(self, index: Index, depth: int, errors: float) -> float:
         rows, scores = index.search(self.queries, depth)
         # By score, not by row: among equal scores either neighbour is right. The tolerance is float32's rounding.
         lowest = self.scores[:, depth - 1 : depth]
         right = scores >= lowest - 1e-5 * np.abs(lowest)
         # Its own row is found too easily to count.
-        others = (self.rows[:, :depth] != self.own[:, None]).sum()
-        return min(1.0, float((right & (rows != self.own[:, None])).sum() / max(1, others)))
+        others = np.maximum(1, (self.rows[:, :depth] != self.own[:, None]).sum(axis=1))
+        found = np.minimum(1.0, (right & (rows != self.own[:, None])).sum(axis=1) / others)  # of each query
+        return float(found.mean() - errors * found.std() / len(found) ** 0.5)
