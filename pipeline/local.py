@@ -3,8 +3,6 @@
 import csv
 import json
 import shutil
-import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from pipeline.config import Config
 from pipeline.lock import exclusive
 from pipeline.progress import Progress, log_to, quiet
 
+_EXAMPLES, _EVALUATION = ("CatalogueGen", "examples"), ("RetrievalEvaluator", "evaluation")
 _EVALUATED = ("RetrievalEvaluator", "ReleaseValidator", "Releaser")  # after one of them there are results
 
 
@@ -53,8 +52,8 @@ def run(config: Config, output: Path, first: str = "", last: str = "") -> Outcom
     if first and not (output / "tfx").is_dir():
         raise InputError(f"--from {first}: {output} holds no run whose earlier steps could be taken; leave --from out")
     with exclusive(output):
-        connection, progress = _execute(config, output, first=first, last=last)
-        return _outcome(connection, output, progress, last)
+        progress = _execute(config, output, first=first, last=last)
+        return _outcome(output, progress, last)
 
 
 def run_evaluation(config: Config, output: Path) -> tuple[dict[str, Any], float | None]:
@@ -62,10 +61,8 @@ def run_evaluation(config: Config, output: Path) -> tuple[dict[str, Any], float 
 
     Returns: results.json, and the best validation MAP, None without validation.
     """
-    connection, _ = _execute(config, output, release=False)
-    evaluation, history = (
-        Path(_last_output(connection, *of).uri) for of in (("RetrievalEvaluator", "evaluation"), ("Trainer", "model_run"))
-    )
+    _execute(config, output, release=False)
+    evaluation, history = (Path(_made(output, *of).uri) for of in (_EVALUATION, ("Trainer", "model_run")))
     results = json.loads((evaluation / "results.json").read_text(encoding="utf-8"))
     with (history / "history.csv").open(newline="") as file:
         maps = [float(row["valid_map"]) for row in csv.DictReader(file) if row.get("valid_map")]
@@ -76,10 +73,10 @@ def run_labels(config: Config, output: Path, first: str = "", last: str = "") ->
     """`run` for a configuration with `data.labels_only`."""
     steps.require(config, first, last)
     with exclusive(output):
-        connection, _ = _execute(config, output, first=first, last=last)
+        _execute(config, output, first=first, last=last)
     from pyarrow import dataset
 
-    examples = Path(_last_output(connection, "CatalogueGen", "examples").uri)
+    examples = Path(_made(output, *_EXAMPLES).uri)
     table = (
         dataset.dataset(examples / "items")
         .to_table(["split", "role"])
@@ -90,74 +87,73 @@ def run_labels(config: Config, output: Path, first: str = "", last: str = "") ->
     return Ingested(counts, json.loads((examples / "counts.json").read_text()).get("rejected", 0), examples)
 
 
-def _execute(config: Config, output: Path, release: bool = True, first: str = "", last: str = "") -> tuple[Any, Progress]:
-    """The connection to the metadata, and the progress with what ran and what was cached."""
-    quiet()
-    from components.catalogue_gen.readers.reader import reader_of
-    from pipeline import metadata, runners
+def pipeline_of(config: Config, output: Path, release: bool = True) -> Any:
+    """The pipeline of a run into `output`, for `RecordedRunner`. Its catalogue is read, and its database tried.
+
+    Raises: InputError where one of them cannot be used.
+    """
+    from pipeline import metadata
     from pipeline.fingerprint import fingerprint
 
-    runners.require(config.beam.args)
-    reader_of(config.data.format, config.data.catalogue).columns(config.data.catalogue)  # half a minute before TFX is loaded
-    progress = log_to(output / "m3net.log")
     version = fingerprint(config.data.catalogue, config.data.format)
-
     connection = metadata.prepare(config.metadata, output)
 
-    from tfx.dsl.compiler import compiler
-
-    from pipeline import failures, run_metrics
     from pipeline.create import create_pipeline
-    from pipeline.recorded import RecordedRunner, new_run_id
-    from pipeline.recovery import recover
+    from pipeline.recorded import ARTIFACTS
 
-    pipeline = create_pipeline(
+    return create_pipeline(
         config,
-        root=str(output / "tfx" / "artifacts"),
+        root=str(output / ARTIFACTS),
         releases=config.release.folder or str(output / "releases"),
         version=version,
         metadata=connection,
         release=release,
     )
+
+
+def _execute(config: Config, output: Path, release: bool = True, first: str = "", last: str = "") -> Progress:
+    """The progress, with what ran and what was cached."""
+    quiet()
+    from components.catalogue_gen.readers.reader import reader_of
+    from pipeline import runners
+
+    runners.require(config.beam.args)
+    reader_of(config.data.format, config.data.catalogue).columns(config.data.catalogue)  # half a minute before TFX is loaded
+    progress = log_to(output / "m3net.log")
+    pipeline = pipeline_of(config, output, release)
+
+    from tfx.dsl.compiler import compiler
+
+    from pipeline.recorded import RecordedRunner
+
     ir = compiler.Compiler().compile(pipeline)
     steps.select(ir, first, last)
-    for name in recover(connection, output / "tfx" / "artifacts"):
-        print(f"{name} was cut off in an earlier run; it begins again, with what it had finished", file=sys.stderr)
-    run_id, started, success = new_run_id(), time.time(), False
-    try:
-        RecordedRunner(run_id, config).run_with_ir(ir)
-        success = True
-    except Exception as error:
-        failures.note(error, output, run_id)
-        raise
-    finally:
-        run_metrics.write(output, run_id, started, success)
-    return connection, progress
+    RecordedRunner(config, output).run_with_ir(ir)
+    return progress
 
 
-def _outcome(connection: Any, output: Path, progress: Progress, last: str) -> Outcome:
-    examples = Path(_last_output(connection, "CatalogueGen", "examples").uri)
+def _outcome(output: Path, progress: Progress, last: str) -> Outcome:
+    examples = Path(_made(output, *_EXAMPLES).uri)
     counts = json.loads((examples / "counts.json").read_text())
     results, reason, release = None, "", None
     if not last or last in _EVALUATED:
-        evaluation = Path(_last_output(connection, "RetrievalEvaluator", "evaluation").uri)
+        evaluation = Path(_made(output, *_EVALUATION).uri)
         shutil.copyfile(evaluation / "results.json", output / "results.json")
         results = json.loads((output / "results.json").read_text(encoding="utf-8"))
         reason = json.loads((evaluation / "verdict.json").read_text(encoding="utf-8"))["reason"]
     if last in ("", "Releaser"):
-        infra = _last_output(connection, "ReleaseValidator", "blessing")
+        infra = _made(output, "ReleaseValidator", "blessing")
         reason = infra.custom_properties["reason"].string_value or reason
-        pushed = _last_output(connection, "Releaser", "pushed_model").custom_properties["pushed_version"].string_value
+        pushed = _made(output, "Releaser", "pushed_model").custom_properties["pushed_version"].string_value
         release = int(pushed) if pushed else None
     return Outcome(results, reason, release, counts.get("rejected", 0), examples / "rejects", progress.summary())
 
 
-def _last_output(connection: Any, node: str, key: str) -> Any:
-    """The artifact that the last execution of `node` gave under `key`, run or cached."""
-    import ml_metadata as mlmd
+def _made(output: Path, component: str, key: str) -> Any:
+    """The artifact that the last execution of `component` gave under `key`, run or cached."""
+    from pipeline.lineage import Lineage
 
-    store = mlmd.MetadataStore(connection)
-    kinds = [kind.name for kind in store.get_execution_types() if kind.name.split(".")[-1] == node]
-    last = max((e for kind in kinds for e in store.get_executions_by_type(kind)), key=lambda e: e.id)
-    events = [e for e in store.get_events_by_execution_ids([last.id]) if e.path.steps and e.path.steps[0].key == key]
-    return store.get_artifacts_by_id([events[-1].artifact_id])[0]
+    lineage = Lineage(output)
+    last = lineage.last(component)
+    assert last is not None  # the run that has just ended well had it
+    return lineage.artifacts(last.id, inputs=False)[key]

@@ -10,8 +10,10 @@ import hashlib
 import json
 import logging
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from tfx.dsl.compiler import constants
@@ -21,30 +23,52 @@ from tfx.orchestration.portable import runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import context_lib
 
 from components.code_version import code_version
+from pipeline import failures, run_metrics
 from pipeline.config import Config
 from pipeline.progress import _RUNNING as RUNNING
+from pipeline.recovery import recover
 from serving import logs
+
+ARTIFACTS = "tfx/artifacts"  # in the output folder: the pipeline's root
 
 
 class RecordedRunner(local_dag_runner.LocalDagRunner):
-    """As the stock one; the run is called `run_id`, and `config` and the code's version are noted before it starts."""
+    """As the stock one, for runs of `config` into the folder `output`, whose lock the caller holds.
 
-    def __init__(self, run_id: str, config: Config) -> None:
+    What a killed run left is set right first; `config` and the code's version are noted before the run starts; metrics.prom
+    is written after it, however it ended.
+    """
+
+    def __init__(self, config: Config, output: Path) -> None:
         super().__init__()
-        self.run_id, self.facts = run_id, facts(config)
+        self.config, self.output = config, output
 
     def run_with_ir(self, pipeline: Any, run_options: Any = None) -> None:
-        """Runs the compiled pipeline."""
-        # Set here, it is no parameter any more that the stock runner would fill with the time.
-        runtime_parameter_utils.substitute_runtime_parameter(pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: self.run_id})
+        """Runs the compiled pipeline. An error says in its notes which component it was; see `failures`."""
         deployed = runner_utils.extract_local_deployment_config(pipeline).metadata_connection_config
-        with metadata.Metadata(getattr(deployed, deployed.WhichOneof("connection_config"))) as handle:
-            context = context_lib.register_context_if_not_exists(handle, constants.PIPELINE_RUN_CONTEXT_TYPE_NAME, self.run_id)
-            for name, text in self.facts.items():
+        connection = getattr(deployed, deployed.WhichOneof("connection_config"))
+        for name in recover(connection, self.output / ARTIFACTS):
+            print(f"{name} was cut off in an earlier run; it begins again, with what it had finished", file=sys.stderr)
+        run, started, success = new_run_id(), time.time(), False
+        # Set here, it is no parameter any more that the stock runner would fill with the time.
+        runtime_parameter_utils.substitute_runtime_parameter(pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run})
+        self._record(connection, run)
+        try:
+            with _followed(run):
+                super().run_with_ir(pipeline, run_options)
+            success = True
+        except Exception as error:
+            failures.note(error, self.output, run)
+            raise
+        finally:
+            run_metrics.write(self.output, run, started, success)
+
+    def _record(self, connection: Any, run: str) -> None:
+        with metadata.Metadata(connection) as handle:
+            context = context_lib.register_context_if_not_exists(handle, constants.PIPELINE_RUN_CONTEXT_TYPE_NAME, run)
+            for name, text in facts(self.config).items():
                 context.custom_properties[name].string_value = text
             handle.store.put_contexts([context])
-        with _followed(self.run_id):
-            super().run_with_ir(pipeline, run_options)
 
 
 class _Follow(logging.Handler):

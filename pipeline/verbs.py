@@ -35,14 +35,15 @@ def configured(arguments: argparse.Namespace) -> Config:
     if arguments.system:
         overrides.append(f"model.system={arguments.system}")
     if arguments.catalogue:
-        overrides.append(f"data.catalogue={json.dumps(_located(arguments.catalogue))}")
+        overrides.append(f"data.catalogue={json.dumps(located(arguments.catalogue))}")
     config = load(arguments.config or QUICK, overrides)
     if not config.data.catalogue:
         raise ConfigError("no catalogue; give --catalogue path/catalogue.csv, or data.catalogue in the configuration")
     return config
 
 
-def _located(path: str) -> str:
+def located(path: str) -> str:
+    """A catalogue's path from the root, so that the same one has the same name wherever the command is typed; a URL as it is."""
     return path if "://" in path else str(Path(path).resolve())
 
 

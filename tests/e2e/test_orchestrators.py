@@ -1,5 +1,6 @@
 """The same pipeline through the `tfx` command and as a Kubeflow package."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,12 +10,12 @@ import pytest
 import yaml
 from kfp import components
 
+from pipeline.lineage import Lineage
 from serving.release import versions
-from tests.e2e.conftest import m3net
 
 pytestmark = pytest.mark.slow
-ROOM = Path(__file__).parents[2] / "pipeline"
-RUNNER = str(ROOM / "local_runner.py")
+ROOT = Path(__file__).parents[2]
+RUNNER = str(ROOT / "local_runner.py")
 # What costs an import of TFX each as a command of its own, by the command's own entry point in one process.
 SCRIPT = """
 import sys
@@ -41,6 +42,14 @@ def test_the_tfx_command_creates_and_runs_it(catalogue: Path, tmp_path: Path) ->
     for command in (["pipeline", "create", "--pipeline_path", RUNNER], ["run", "create", "--pipeline_name", "m3net"]):
         tfx(tmp_path, catalogue, ["tfx", *command, "--engine", "local"])
     assert versions(tmp_path / "out" / "releases") == [1]
+    lineage = Lineage(tmp_path / "out")  # as `m3net run` would leave it
+    last = lineage.last("Releaser")
+    assert last is not None
+    run = lineage.run_of(last)
+    assert json.loads(run.custom_properties["config"].string_value)["model"]["image_size"] == 32
+    text = (tmp_path / "out" / "metrics.prom").read_text()
+    assert f'm3net_run_info{{run="{run.name}"}} 1' in text
+    assert "m3net_run_success 1.0" in text
 
 
 def test_the_tfx_command_updates_lists_and_deletes_it(tmp_path: Path) -> None:
@@ -51,8 +60,8 @@ def test_the_tfx_command_updates_lists_and_deletes_it(tmp_path: Path) -> None:
         "pipeline list --engine local",
         "pipeline delete --engine local --pipeline_name m3net",
         "pipeline delete --engine local --pipeline_name m3net",
-        f"pipeline create --engine vertex --pipeline_path {ROOM / 'kubeflow_v2_runner.py'}",
-        f"pipeline create --engine kubeflow --pipeline_path {ROOM / 'kubeflow_v2_runner.py'}",
+        f"pipeline create --engine vertex --pipeline_path {ROOT / 'kubeflow_v2_runner.py'}",
+        f"pipeline create --engine kubeflow --pipeline_path {ROOT / 'kubeflow_v2_runner.py'}",
     ]
     said = tfx(tmp_path, tmp_path / "catalogue.csv", [sys.executable, "-c", SCRIPT, *lines]).split("== ")[1:]
     codes = [one.split()[0] for one in said]
@@ -64,11 +73,13 @@ def test_the_tfx_command_updates_lists_and_deletes_it(tmp_path: Path) -> None:
     assert codes[6] != "0"  # broken in TFX 1.21, as docs/kubeflow.md says; when this fails, mend the document
 
 
-def test_the_kubeflow_package_compiles_and_kfp_loads_it(tmp_path: Path) -> None:
-    file = tmp_path / "m3net.yaml"
-    m3net("compile", "--catalogue", "/data/catalogue.csv", "-o", str(file))
+def test_kubeflows_runner_file_writes_a_package_that_kfp_loads(tmp_path: Path) -> None:
+    said = tfx(tmp_path, Path("/data/catalogue.csv"), [sys.executable, str(ROOT / "kubeflow_v2_runner.py")])
+    file = tmp_path / "out" / "m3net.yaml"
+    assert said == f"{file}\n"
     assert components.load_component_from_file(str(file)).name == "m3net"
     package = next(yaml.safe_load_all(file.read_text()))
     assert package["schemaVersion"] == "2.1.0"
+    assert package["root"]["inputDefinitions"]["parameters"]["catalogue"]["defaultValue"] == "/data/catalogue.csv"
     tasks = set(package["root"]["dag"]["tasks"])
     assert {"CatalogueGen", "Trainer", "Embedder", "RetrievalEvaluator", "IndexBuilder", "Releaser"} <= tasks

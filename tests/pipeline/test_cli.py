@@ -114,10 +114,12 @@ def test_a_folder_in_use_is_one_line(verb: str, tmp_path: Path) -> None:
 def test_stopped_from_the_keyboard(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "catalogue.csv")
     command = [sys.executable, "-m", "pipeline.cli", "run", "--catalogue", "catalogue.csv", "--output", "out"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
-        with (tmp_path / "catalogue.csv").open("w"):  # waits until the run reads
-            process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=60)
+    with (
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process,
+        (tmp_path / "catalogue.csv").open("w"),  # waits until the run reads
+    ):
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
     assert (process.returncode, said) == (130, "m3net: stopped\n")
 
 

@@ -90,7 +90,7 @@ def test_a_run_of_tfx_is_kept_on_the_server_and_found_from_its_folder(server: Me
     folder = tmp_path / "run"
     (tmp_path / "schema").mkdir()
     (tmp_path / "schema" / "schema.pbtxt").write_text("")
-    for run in ("first", "second"):
+    for _ in range(2):
         step = tfx.components.ImportSchemaGen(schema_file=str(tmp_path / "schema" / "schema.pbtxt"))
         connection = prepare(server, folder)
         pipeline = tfx.dsl.Pipeline(
@@ -100,15 +100,16 @@ def test_a_run_of_tfx_is_kept_on_the_server_and_found_from_its_folder(server: Me
             enable_cache=True,
             metadata_connection_config=connection,
         )
-        RecordedRunner(run, Config(metadata=server)).run(pipeline)
+        RecordedRunner(Config(metadata=server), folder).run(pipeline)
     assert not (folder / "tfx" / "metadata.sqlite").exists()
     assert SECRET not in (folder / "tfx" / "metadata.json").read_text()
     lineage = Lineage(folder)
-    assert {c.name for c in open_store(folder).get_contexts_by_type("pipeline_run")} == {"first", "second"}
+    first, second = sorted(c.name for c in open_store(folder).get_contexts_by_type("pipeline_run"))
+    assert f'm3net_run_info{{run="{second}"}} 1' in (folder / "metrics.prom").read_text()
     found = lineage.last("ImportSchemaGen")
     assert found is not None
     assert lineage.steps(found.id)[0].cached
-    assert lineage.run_of(lineage.maker(lineage.artifacts(found.id, inputs=False)["schema"].id)).name == "first"
+    assert lineage.run_of(lineage.maker(lineage.artifacts(found.id, inputs=False)["schema"].id)).name == first
     with pytest.raises(InputError, match="holds the runs of"):
         prepare(server, tmp_path / "another")
     with pytest.raises(InputError, match="on a server"):
