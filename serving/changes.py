@@ -20,8 +20,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from models.taxonomy import Taxonomy
+from serving.disk import sync_one
 from serving.items import LABEL
-from serving.release import ITEMS, Manifest, read_manifest, sync_one
+from serving.release import ITEMS, Manifest, read_manifest
 
 FOLDER = ".changes"  # no integer, so that no server takes it for a version
 _VECTOR = "vector/"

@@ -5,11 +5,8 @@
 
 import hashlib
 import json
-import os
 import re
-import secrets
 import shutil
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -17,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from models.taxonomy import Taxonomy
+from serving.disk import make_partial, rename, sweep, sync, sync_one
 from serving.index import read_info
+from serving.operations import operations, stock
 from serving.warm_up import warm_up_records
 
 FORMAT = 1
@@ -28,7 +27,6 @@ INDEX = f"{EXTRA}/index"
 WARM_UP = f"{EXTRA}/tf_serving_warmup_requests"
 MODEL_CARD = f"{EXTRA}/model_card.html"
 _MODEL = "model.json"  # in each index: the fingerprint of the model that its vectors came from
-_PARTIAL = ".partial-"  # no integer, so that no server takes it for a version
 _HINT = "remove this version and push again"
 
 
@@ -43,7 +41,8 @@ class Manifest:
     `model` is the model's fingerprint, repeated in each index; `vector_length` the numbers in a retrieval vector;
     `taxonomy` as in taxonomy.json; `files` maps each path to its sha256; `created` is UTC, ISO 8601; `copy_of` the
     version that a rollback made this one from, else 0; `indexes` by attribute what `IndexInfo` says: kind, size and the
-    recall measured against exact search. `run` is the id of the pipeline run that pushed it, `provenance` what it was made
+    recall measured against exact search. `operations` are the names of what the SavedModel's graph calls, none in releases
+    from before they were written down. `run` is the id of the pipeline run that pushed it, `provenance` what it was made
     of and by which code; both empty where whoever composed it did not say.
     """
 
@@ -60,6 +59,7 @@ class Manifest:
     format: int = FORMAT
     copy_of: int = 0
     indexes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    operations: list[str] = field(default_factory=list)
     run: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
 
@@ -88,7 +88,7 @@ def compose(
         items: the Parquet file whose row i is row i of every index. metrics: overall results, fractions.
         warmup_image: a JPEG; the server asks it of itself, once an attribute, before it answers anybody.
         run, provenance: see `Manifest`. model_card: HTML; "" leaves none.
-    Raises: ReleaseError where the indexes do not fit the taxonomy or each other.
+    Raises: ReleaseError where the indexes do not fit the taxonomy or each other, or the model is none for stock TensorFlow.
     """
     shutil.copytree(saved_model, folder, dirs_exist_ok=True)
     shutil.copytree(index, folder / INDEX)
@@ -113,6 +113,7 @@ def compose(
         files=files,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         indexes={one.name: asdict(read_info(one)) for one in sorted((folder / INDEX).iterdir())},
+        operations=_operations(folder),
         run=run,
         provenance=dict(provenance or {}),
     )
@@ -146,8 +147,24 @@ def verify(folder: Path) -> Manifest:
             raise ReleaseError(f"{folder}: {name} has changed since it was pushed; {_HINT}")
     if _fingerprint(manifest.files) != manifest.model:
         raise ReleaseError(f"{folder}: the SavedModel is not the one that the manifest names; {_HINT}")
+    found = _operations(folder)
+    if manifest.operations and (odd := sorted({*found} ^ {*manifest.operations})):
+        raise ReleaseError(f"{folder}: the SavedModel's operations are not those of the manifest ({odd[0]}); {_HINT}")
     _check_indexes(folder, manifest)
     return manifest
+
+
+def _operations(folder: Path) -> list[str]:
+    """Those of the SavedModel, all of them stock TensorFlow's: others would stop an unmodified TensorFlow Serving."""
+    try:
+        found = operations(folder)
+    except (OSError, ValueError) as error:
+        raise ReleaseError(f"{folder}: saved_model.pb cannot be read ({error}); export the model again and push it") from None
+    if odd := sorted({*found} - stock()):
+        raise ReleaseError(
+            f"{folder}: the model calls {odd[0]}, no operation of stock TensorFlow; export it without and push again"
+        )
+    return found
 
 
 def _check_indexes(folder: Path, manifest: Manifest) -> None:
@@ -185,53 +202,20 @@ def push(releases: Path, compose_into: Callable[[Path, int], Any]) -> int:
     Raises: ReleaseError where what was composed is no release; what `compose_into` raises. Nothing is left then.
     """
     releases.mkdir(parents=True, exist_ok=True)
-    _sweep(releases)
+    sweep(releases)
     while True:
         version = max(versions(releases), default=0) + 1
-        partial = releases / f"{_PARTIAL}{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-        partial.mkdir()
+        partial = make_partial(releases)
         try:
             compose_into(partial, version)
             if verify(partial).version != version:
                 raise ReleaseError(f"{releases}: version {version} was composed as another; pass on the version given")
-            _sync(partial)
-            if _rename(partial, releases / str(version)):
+            sync(partial)
+            if rename(partial, releases / str(version)):
                 sync_one(releases)
                 return version
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-
-
-def _rename(partial: Path, final: Path) -> bool:
-    # Written beside and renamed: within one filesystem a rename is seen whole or not at all by a server that polls.
-    # Not a copy in place, as the stock Pusher does: cut short, it leaves a numbered folder without its graph.
-    # Not a `current` link, though a link changes atomically too: TF Serving looks for integer folder names.
-    try:
-        partial.rename(final)
-    except OSError:
-        if not final.exists():
-            raise
-        return False
-    return True
-
-
-def _sweep(releases: Path) -> None:
-    """Removes what dead pushers of this machine left; of another machine's nobody here can tell."""
-    mine = f"{_PARTIAL}{socket.gethostname()}-"
-    for one in releases.glob(f"{mine}*"):
-        pid = one.name.removeprefix(mine).split("-")[0]
-        if pid.isdecimal() and not _alive(int(pid)):
-            shutil.rmtree(one, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # somebody else's, but there
-        return True
-    return True
 
 
 def _files(folder: Path) -> list[str]:
@@ -247,17 +231,3 @@ def _fingerprint(files: Mapping[str, str]) -> str:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(folder: Path) -> None:
-    for path in (*folder.rglob("*"), folder):
-        sync_one(path)
-
-
-def sync_one(path: Path) -> None:
-    """fsync of a file or a folder."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,9 @@ from pathlib import Path
 import pytest
 
 from serving import release
+from serving.disk import sweep
+from serving.operations import stock
+from serving.protos import saved_model_pb2
 from serving.release import EXTRA, INDEX, MANIFEST, ReleaseError, push, verify, versions
 from serving.warm_up import read_records
 
@@ -70,6 +74,25 @@ def _rehash(folder: Path) -> None:
     (folder / MANIFEST).write_text(json.dumps(manifest))
 
 
+def _calls(folder: Path, operation: str, **told: object) -> None:
+    """The model calls one operation more, of which the checksums say nothing."""
+    saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    saved.meta_graphs[0].graph_def.library.function[0].node_def.add(name="more", op=operation)
+    (folder / "saved_model.pb").write_bytes(saved.SerializeToString())
+    _refit(folder)
+    _edit(folder / MANIFEST, **told)
+
+
+def _refit(folder: Path) -> None:
+    """All checksums, and the model's fingerprint in the manifest and in each index."""
+    _rehash(folder)
+    model = release._fingerprint(release.read_manifest(folder).files)
+    for one in (folder / INDEX).iterdir():
+        _edit(one / "model.json", model=model)
+    _rehash(folder)
+    _edit(folder / MANIFEST, model=model)
+
+
 def _flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -91,6 +114,14 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "later format": (lambda f: _edit(f / MANIFEST, format=2), "release format 2 is not 1"),
     "other version": (lambda f: _edit(f / MANIFEST, version=7), "says version 7"),
     "another model": (lambda f: (_flip(f / "fingerprint.pb"), _rehash(f)), "not the one that the manifest names"),
+    "custom operation": (
+        lambda f: _calls(f, "Scann>ScannSearchBatched"),
+        r"calls Scann>ScannSearchBatched, no operation of stock",
+    ),
+    "custom operation, listed": (lambda f: _calls(f, "Own", operations=["Own"]), "calls Own, no operation of stock"),
+    "Python": (lambda f: _calls(f, "EagerPyFunc", operations=[]), "calls EagerPyFunc, no operation of stock"),
+    "another operation": (lambda f: _calls(f, "WriteFile"), r"operations are not those of the manifest \(WriteFile\)"),
+    "no model": (lambda f: ((f / "saved_model.pb").write_bytes(b"\0"), _refit(f)), "saved_model.pb cannot be read"),
     "no index": (lambda f: (shutil.rmtree(f / INDEX / "pocket"), _rehash(f)), "not the taxonomy's attributes"),
 }
 
@@ -101,6 +132,25 @@ def test_damage_is_named(releases: Path, damage: Callable[[Path], object], words
     with pytest.raises(ReleaseError, match=words) as caught:
         verify(releases / "1")
     assert "\n" not in str(caught.value)
+
+
+def test_a_manifest_from_before_operations_were_listed(releases: Path) -> None:
+    listed = verify(releases / "1").operations
+    assert "DecodeImage" in listed
+    manifest = json.loads((releases / "1" / MANIFEST).read_text())
+    del manifest["operations"]
+    (releases / "1" / MANIFEST).write_text(json.dumps(manifest))
+    assert verify(releases / "1").operations == []
+
+
+def test_stock_operations_are_tensorflows() -> None:
+    from tensorflow.core.framework import op_def_pb2
+    from tensorflow.python.client import pywrap_tf_session
+
+    known = op_def_pb2.OpList.FromString(pywrap_tf_session.TF_GetBuffer(pywrap_tf_session.TF_GetAllOpList()))
+    names = {one.name for one in known.op}
+    # ScaNN's, if some other test has loaded it, have a namespace; those with a line before them are no model's.
+    assert {n for n in names if not re.search(r">|^_|Mkl|PyFunc|Xla|TPU", n)} == stock()
 
 
 def test_an_index_of_another_release_is_refused(releases: Path, compose_into: Compose) -> None:
@@ -182,6 +232,7 @@ def heavy_parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (parts / "model").mkdir()
     for i in range(24):
         (parts / "model" / f"part{i}").write_bytes(os.urandom(1 << 19))
+    (parts / "model" / "saved_model.pb").write_bytes(b"\x12\0")  # an empty graph
     index.build(np.eye(4, dtype=np.float32), parts / "index" / "neckline")
     (parts / "items.parquet").write_bytes(b"not read here")
     return parts
@@ -236,9 +287,9 @@ STEPS = {
     "files copied": ("release.warm_up_records = die", 0),
     "no manifest yet": ("release._check_indexes = die", 0),
     "composed": ("release.verify = die", 0),
-    "verified": ("release._sync = die", 0),
-    "synced": ("release._rename = die", 0),
-    "renamed": ("rename = release._rename\nrelease._rename = lambda a, b: (rename(a, b), die())", 1),
+    "verified": ("release.sync = die", 0),
+    "synced": ("release.rename = die", 0),
+    "renamed": ("rename = release.rename\nrelease.rename = lambda a, b: (rename(a, b), die())", 1),
     "before the folder is synced": (
         "one = release.sync_one\nrelease.sync_one = lambda p: die() if p == releases else one(p)",
         1,
@@ -252,7 +303,7 @@ def test_death_at_each_step(heavy_parts: Path, tmp_path: Path, step: str, whole:
     assert process.wait(60) == -signal.SIGKILL
     _assert_whole(tmp_path)
     assert len(versions(tmp_path)) == whole
-    release._sweep(tmp_path)
+    sweep(tmp_path)
     assert len(list(tmp_path.iterdir())) == whole
 
 

@@ -40,7 +40,7 @@ def test_a_servers_life(
         aside.rename(tmp_path / "3")
         server.said(r"^version 3 refused: .*variables.index is missing")
         (junk := tmp_path / "junk").mkdir()
-        (junk / "saved_model.pb").write_bytes(b"no graph")
+        (junk / "saved_model.pb").write_bytes(b"\x12\0")  # a graph of nothing
         compose_into(aside, 4, like=2, saved_model=junk)
         aside.rename(tmp_path / "4")  # whole as a release, and yet no model
         server.said(r"^version 4 refused: ")
