@@ -81,6 +81,13 @@ def _releases(verbs: Any) -> None:
     prune.add_argument("--keep", type=int, required=True, metavar="N")
     text = "the servers' models.config: a version that a label of it names is not removed"
     prune.add_argument("--model-config-file", type=Path, metavar="FILE", help=text)
+    for name, text in (
+        ("warm-up", "release the newest anew, warmed up with logged requests"),
+        ("drift", "do logged photos show other classes than the newest release's items?"),
+    ):
+        logged = act.add_parser(name, help=text)
+        logged.add_argument("folder", type=Path)
+        logged.add_argument("logs", type=Path, nargs="+", metavar="LOG", help="files of the request log, the oldest first")
 
     items = verbs.add_parser("items", help="add, replace or remove items of a release, without a new model")
     act = items.add_subparsers(dest="act", required=True, metavar="ACT")

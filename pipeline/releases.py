@@ -3,12 +3,18 @@
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
 from pipeline.config import ConfigError
 from serving import retention
+from serving.call import RequestError
+from serving.release import versions
 from serving.retention import Listed
+
+if TYPE_CHECKING:  # only then, for it loads a model
+    from serving.drift import Drift
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -20,6 +26,8 @@ def run(arguments: argparse.Namespace) -> int:
         "verify": lambda given: _show(list(retention.listed(given.folder, check=True)), given.folder),
         "rollback": _rollback,
         "prune": _prune,
+        "warm-up": _warm_up,
+        "drift": _drift,
     }
     return acts[arguments.act](arguments)
 
@@ -49,6 +57,47 @@ def _rollback(arguments: argparse.Namespace) -> int:
     copy_of = next(one.copy_of for one in retention.listed(arguments.folder) if one.version == version)
     print(f"version {copy_of} released again as version {version}; servers of {arguments.folder} move to it")
     return 0
+
+
+def _warm_up(arguments: argparse.Namespace) -> int:
+    from serving import logged
+
+    try:
+        version = logged.warmed(arguments.folder, arguments.logs)
+    except logged.LogError as error:
+        raise ConfigError(str(error)) from None
+    print(f"version {version} is the newest again, with its warm-up from the log; servers of {arguments.folder} move to it")
+    return 0
+
+
+def _drift(arguments: argparse.Namespace) -> int:
+    from serving import drift, logged
+
+    if not (there := versions(arguments.folder)):
+        raise ConfigError(f"{arguments.folder} holds no release to compare with")
+    try:
+        found = drift.drifts(arguments.folder / str(there[-1]), logged.photos(arguments.logs))
+    except (logged.LogError, RequestError) as error:
+        raise ConfigError(str(error)) from None
+    names = ("attribute", "photos", "items", "distance", "limit", "moved most", "drift")
+    print(tabulate([_compared(one) for one in found], headers=names, disable_numparse=True, tablefmt="simple"))
+    return 0
+
+
+def _compared(one: "Drift") -> list[object]:
+    if one.distance != one.distance:
+        return [one.attribute, one.photos, one.items, "", "", "", "nothing to compare"]
+    name, then, now = one.moved
+    moved = f"{name}: {then:.1%} of the items' labels, {now:.1%} now"
+    return [
+        one.attribute,
+        one.photos,
+        one.items,
+        f"{one.distance:.3f}",
+        f"{one.limit:.3f}",
+        moved,
+        "yes" if one.found else "no",
+    ]
 
 
 def _prune(arguments: argparse.Namespace) -> int:

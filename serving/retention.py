@@ -1,10 +1,11 @@
 """What becomes of releases after they were pushed: listed, checked, gone back to, and in the end removed."""
 
+import hashlib
 import json
 import os
 import secrets
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,15 +68,25 @@ def rollback(releases: Path, to: int | None = None) -> int:
         to = there[-2]
     if to not in there:
         raise ReleaseError(f"{releases}: holds no version {to}; it holds: {', '.join(map(str, there))}")
-    source = releases / str(to)
+    return again(releases, to)
+
+
+def again(releases: Path, version: int, written: Mapping[str, bytes] | None = None) -> int:
+    """Releases `version` anew, as the newest; `written` holds files that shall be others in it, by their paths.
+
+    Returns: the new version. Raises: ReleaseError where it is damaged.
+    """
+    source, written = releases / str(version), written or {}
     verify(source)
 
-    def copy(folder: Path, version: int) -> None:
+    def copy(folder: Path, number: int) -> None:
         shutil.copytree(source, folder, dirs_exist_ok=True, copy_function=_link)
         manifest = json.loads((source / MANIFEST).read_text(encoding="utf-8"))
-        (folder / MANIFEST).unlink()  # a link until here: written through, it would change the older version
-        text = json.dumps({**manifest, "version": version, "copy_of": to}, ensure_ascii=False, indent=1)
-        (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        files = {**manifest["files"], **{name: hashlib.sha256(content).hexdigest() for name, content in written.items()}}
+        text = json.dumps({**manifest, "version": number, "copy_of": version, "files": files}, ensure_ascii=False, indent=1)
+        for name, content in {**written, MANIFEST: f"{text}\n".encode()}.items():
+            (folder / name).unlink()  # a link until here: written through, it would change the older version
+            (folder / name).write_bytes(content)
 
     return push(releases, copy)
 

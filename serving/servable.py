@@ -69,7 +69,7 @@ class Servable:
         self.manifest: Manifest = verify(folder)
         self.taxonomy = Taxonomy.from_json(json.dumps(self.manifest.taxonomy))
         self._retrieval = retrieval.open_retrieval(folder, self.manifest, self.taxonomy)
-        self._signatures = _definitions(folder)
+        self._signatures = definitions_of(folder)
         if missing := {DEFAULT, "embed"} - set(self._signatures):
             raise ReleaseError(f"{folder}: the model has no signature {sorted(missing)[0]}; export it and push again")
         searches = {name: retrieval.definition(name) for name in retrieval.ASKED}
@@ -106,17 +106,23 @@ class Servable:
         return location
 
     def _warm(self, records: Path, largest: int) -> None:
-        """Replays the warm-up file, and with its photos every signature and index, alone and in the largest batch: the
-        first request pays for none of it."""
+        """Replays the warm-up file, and with its last photo every index and signature, alone and in the largest batch:
+        the first request pays for none of it."""
+        photo: np.ndarray | None = None
         for record in read_records(records.read_bytes()):
             request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
             inputs = {name: from_proto(proto) for name, proto in request.inputs.items()}
             self.predict(request.model_spec.signature_name, inputs)
-            self.predict(SEARCH, {**inputs, "k": np.array(10, np.int32)})
+            photo = inputs["image"][:1] if len(inputs.get("image", ())) else photo
+        if photo is None:
+            return  # a log of requests that name items or classes alone: they have been run
+        for name in self.taxonomy.names:
+            one = {"image": photo, "attribute": np.array([name.encode()], object)}
+            self.predict(SEARCH, {**one, "k": np.array(10, np.int32)})
         for name, defined in self._signatures.items():
-            if defined.method_name and name != DEFAULT and set(defined.inputs) <= set(inputs):
+            if defined.method_name and name != DEFAULT and set(defined.inputs) <= set(one):
                 for rows in (1, largest) if name in self._batched else (1,):
-                    self.predict(name, {key: np.repeat(inputs[key], rows) for key in defined.inputs})
+                    self.predict(name, {key: np.repeat(one[key], rows) for key in defined.inputs})
 
     def predict(self, signature: str, inputs: Arrays, output_filter: Sequence[str] = (), call: Call | None = None) -> Arrays:
         """Answers one request.
@@ -158,6 +164,7 @@ class Servable:
             check_attributes(inputs["attribute"], self.taxonomy.names)
 
 
-def _definitions(folder: Path) -> dict[str, Any]:
+def definitions_of(folder: Path) -> dict[str, Any]:
+    """The SavedModel's own signatures, each a SignatureDef."""
     saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
     return dict(saved.meta_graphs[0].signature_def)

@@ -1,7 +1,7 @@
 """The warm-up file that TF Serving replays before a version answers: a TFRecord of PredictionLog, without TensorFlow."""
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -32,22 +32,29 @@ def warm_up_records(image: bytes, attributes: Sequence[str], model_name: str = "
         request.model_spec.name, request.model_spec.signature_name = model_name, "embed"
         request.inputs["image"].CopyFrom(to_proto(np.array([image], object)))
         request.inputs["attribute"].CopyFrom(to_proto(np.array([attribute.encode()], object)))
-        records.append(_framed(log.SerializeToString(deterministic=True)))
-    return b"".join(records)
+        records.append(log.SerializeToString(deterministic=True))
+    return framed(records)
 
 
-def read_records(content: bytes) -> Iterator[bytes]:
+def read_records(content: bytes, cut_short: bool = False) -> Iterator[bytes]:
     """The records of a TFRecord file. Checksums are not looked at: a release's files are held against its manifest.
 
-    Raises: ValueError where it ends within a record.
+    Raises: ValueError where it ends within a record; with `cut_short` that one is passed over.
     """
     place = 0
     while place < len(content):
         end = place + 12 + int.from_bytes(content[place : place + 8], "little")
         if end + 4 > len(content):
+            if cut_short:
+                return
             raise ValueError("the warm-up file ends within a record; remove this version and push again")
         yield content[place + 12 : end]
         place = end + 4
+
+
+def framed(records: Iterable[bytes]) -> bytes:
+    """The content of a TFRecord file."""
+    return b"".join(_framed(record) for record in records)
 
 
 def _framed(record: bytes) -> bytes:

@@ -51,11 +51,13 @@ def text(curve: Mapping[int, float], cores: int) -> str:
 
 
 def _photo(records: bytes) -> bytes:
-    """Of the first request of a warm-up file: after the record's length and its checksum."""
+    """Of the first request of a warm-up file."""
     from serving.protos import prediction_log_pb2
+    from serving.tensors import from_proto
+    from serving.warm_up import read_records
 
-    log = prediction_log_pb2.PredictionLog.FromString(records[12 : 12 + int.from_bytes(records[:8], "little")])
-    return bytes(log.predict_log.request.inputs["image"].string_val[0])
+    log = prediction_log_pb2.PredictionLog.FromString(next(read_records(records)))
+    return bytes(from_proto(log.predict_log.request.inputs["image"])[0])
 
 
 def main() -> int:

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from serving import release, warm_up
+from serving.asking import Asked, strings
 from serving.batcher import Batching
 from serving.call import RequestError
 from serving.exact import ExactIndex
+from serving.protos import prediction_log_pb2
 from serving.servable import Servable
 
 
@@ -34,3 +36,24 @@ def test_a_release_that_refuses_its_own_warm_up_is_not_served(
     release.push(tmp_path, compose_into)
     with pytest.raises(RequestError, match='unknown attribute "colour"'):
         Servable(tmp_path / "1")
+
+
+def test_a_log_of_all_signatures_warms_up_too(
+    tmp_path: Path, compose_into: Any, photo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Asked("", "m3net")
+    requests = [
+        asked.predict("classify", {"image": strings([photo(1), photo(2)])}),
+        asked.search([photo(1)], ["pocket"], 3),
+        asked.search_by("id", "v1-3", "neckline", 3),
+        asked.predict("classify", {"image": strings([])}),
+    ]
+    logs = [
+        prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=one)).SerializeToString()
+        for one in requests
+    ]
+    monkeypatch.setattr(release, "warm_up_records", lambda *_: warm_up.framed(logs))
+    test_all_of_it_has_run_before_anybody_asks(tmp_path, compose_into, monkeypatch)
+    monkeypatch.setattr(release, "warm_up_records", lambda *_: warm_up.framed(logs[2:3]))
+    release.push(tmp_path, lambda folder, version: compose_into(folder, version, like=1))
+    Servable(tmp_path / "2").close()  # no photo to run the rest with
