@@ -34,6 +34,7 @@ class TrainingConfig:
     a cosine down to 0; "cosine" = the latter alone; "step" = times `decay` every `decay_epochs` epochs.
     """
 
+    backend: str = "tensorflow"  # or "jax", which spreads a batch over all GPUs of its host; TensorFlow takes one
     epochs: int = 10
     min_steps: int = 0  # a small catalogue is gone through more often, until this many steps are taken
     batch_size: int = 64  # photos; with documented sampling triplets

@@ -15,6 +15,7 @@ import keras
 import tensorflow as tf
 
 from models import systems
+from models.backend import require
 from models.checkpoint import History
 from models.devices import use_all
 from models.export import export
@@ -39,7 +40,7 @@ def run_fn(fn_args: Any) -> None:
             the splits of `train_files`.
     Writes: the SavedModel into `serving_model_dir`, model.keras and recipe.json beside it; history.csv and TensorBoard's events into
         `model_run_dir`, after each epoch.
-    Raises: ValueError for a name the recipe does not know; TrainingError where the split train has no photo, and as `fit`.
+    Raises: ValueError for a name the recipe does not know; TrainingError where Keras has another backend than the recipe's, or the split train has no photo, and as `fit`.
     """
     model = ModelConfig(**fn_args.custom_config["model"])
     recipe = TrainingConfig(**fn_args.custom_config["training"])
@@ -47,6 +48,7 @@ def run_fn(fn_args: Any) -> None:
         from models.tuner import with_values  # here: without a search, nobody pays for KerasTuner
 
         model, recipe = with_values(model, recipe, tuned)
+    require(recipe.backend, keras.backend.backend())
     taxonomy = Taxonomy.load(Path(fn_args.train_files[0]).parent.parent)
     if keras.backend.backend() != "tensorflow":
         tf.config.set_visible_devices([], "GPU")  # it decodes photos alone, and would take the memory
@@ -59,13 +61,14 @@ def run_fn(fn_args: Any) -> None:
         print(f"  begins with the weights of the last blessed model{new}", file=sys.stderr)
     run = Path(fn_args.model_run_dir)
     run.mkdir(parents=True, exist_ok=True)
-    state = run.parent.parent / "training" / _key(fn_args) / "state.npz"
+    state = run.parent.parent / "training" / state_key(fn_args) / "state.npz"
     with tempfile.TemporaryDirectory(dir=run) as cache:
         train, valid = (
             read_photos(files, taxonomy, system.photo_size, Path(cache) / name)
             for name, files in (("train", fn_args.train_files), ("valid", fn_args.eval_files))
         )
         history = fit(system, train, valid, recipe, state, _Record(run))
+    keras.distribution.set_distribution(None)  # whoever asks a model in this process asks with batches of its own
     if not any("valid_map" in row for row in history):
         print("  no labelled query in the split valid: the last epoch is kept, not the best", file=sys.stderr)
     _publish(system, model, Path(fn_args.serving_model_dir))
@@ -105,8 +108,8 @@ def _write_recipe(file: Path, system: systems.System, model: ModelConfig, recipe
     file.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
-def _key(fn_args: Any) -> str:
-    """What a training follows from: the recipe, every file of Examples as it lies there, and the model it begins with."""
+def state_key(fn_args: Any) -> str:
+    """What a training or a search follows from: the recipe, every file of Examples as it lies there, and the model it begins with."""
     told = [fn_args.custom_config, (fn_args.hyperparameters or {}).get("values")]
     digest = hashlib.blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=12)
     base = _base(fn_args)

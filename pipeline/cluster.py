@@ -29,7 +29,7 @@ class StepConfig:
     image: str = ""  # instead of kubeflow.image
     cpu: float = 0.0  # cores
     memory: float = 0.0  # GB
-    gpus: int = 0
+    gpus: int = 0  # above 1 for the Trainer on JAX alone
     gpu: str = "nvidia.com/gpu"  # the kind, as the nodes call it
     retries: int = 0  # after a failure, a minute later, then two, then four ...
     timeout: float = 0.0  # hours, for each try
@@ -63,6 +63,14 @@ def unmounted(config: KubeflowConfig, releases: str) -> Iterator[str]:
     for key, folder in (("release.folder", releases), ("kubeflow.artifacts", config.artifacts)):
         if folder and not any(PurePosixPath(folder).is_relative_to(str(path)) for path in config.volumes.values()):
             yield f"{key}: {folder} lies on none of kubeflow.volumes and would go with its step; mount a claim there"
+
+
+def idle(config: KubeflowConfig, steps: Sequence[str], backend: str) -> Iterator[str]:
+    """One line for every one of `steps` that would leave GPUs idle: all but the Trainer on JAX take one."""
+    for step in steps:
+        if (gpus := config.of(step).gpus) > 1 and (step, backend) != ("Trainer", "jax"):
+            more = "; TensorFlow trains on one: set training.backend to jax, or gpus to 1" if step == "Trainer" else "; set 1"
+            yield f"kubeflow.resources: {step} would use one of its {gpus} gpus{more}"
 
 
 def unseen(config: KubeflowConfig, beam: Sequence[str]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """The Kubeflow package: the same pipeline as a YAML file, schema 2.1.0, that Kubeflow Pipelines v2 accepts."""
 
+import itertools
 import tempfile
 from importlib import metadata
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.cluster import RELEASES, KubeflowConfig, unmounted, unseen
+from pipeline.cluster import RELEASES, STEPS, KubeflowConfig, idle, unmounted, unseen
 from pipeline.config import Config, ConfigError
 from pipeline.progress import quiet
 
@@ -30,7 +31,9 @@ PARAMETERS = {
 def compile_package(config: Config, file: Path) -> None:
     """Writes the package of `config` to `file`, which must end in .yaml. Nothing is run. Raises: ConfigError."""
     releases = config.release.folder or RELEASES
-    for line in (*unmounted(config.kubeflow, releases), *unseen(config.kubeflow, config.beam.args)):
+    kubeflow = config.kubeflow
+    lines = (idle(kubeflow, STEPS, config.training.backend), unmounted(kubeflow, releases), unseen(kubeflow, config.beam.args))
+    for line in itertools.chain(*lines):
         raise ConfigError(line)
     spec = _spec(config, releases, file)
     for name, task in spec["root"]["dag"]["tasks"].items():

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from components.catalogue_gen.readers.reader import FORMATS
+from models.backend import BACKENDS
 from models.registry import BACKBONES, BY_TRIPLETS, SYSTEMS, unknown
 from pipeline import cluster
 from pipeline.metadata import KINDS
@@ -14,6 +15,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "model.system": tuple(SYSTEMS),
     "model.backbone": tuple(BACKBONES),
     "model.local_backbone": tuple(BACKBONES),
+    "training.backend": BACKENDS,
     "training.sampling": ("in_batch", "balanced", "documented"),
     "training.schedule": ("one_cycle", "cosine", "step"),
     "training.precision": ("float32", "bfloat16"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import InputError
+from models.backend import choose
 from pipeline import steps
 from pipeline.config import Config
 from pipeline.lock import exclusive
@@ -90,11 +91,12 @@ def run_labels(config: Config, output: Path, first: str = "", last: str = "") ->
 def pipeline_of(config: Config, output: Path, release: bool = True) -> Any:
     """The pipeline of a run into `output`, for `RecordedRunner`. Its catalogue is read, and its database tried.
 
-    Raises: InputError where one of them cannot be used.
+    Raises: InputError where one of them cannot be used, TrainingError where the backend is not installed.
     """
     from pipeline import metadata
     from pipeline.fingerprint import fingerprint
 
+    choose(config.training.backend)  # of all steps: they share this process
     version = fingerprint(config.data.catalogue, config.data.format)
     connection = metadata.prepare(config.metadata, output)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import InputError
+from models.backend import choose
 
 ABSENT = "absent"  # as components.memory.executor marks what is not there
 _SCHEMES = ("minio", "s3", "gs")
@@ -107,6 +108,8 @@ def _run(arguments: argparse.Namespace, beam: list[str]) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     given = json.loads(arguments.json_serialized_invocation_args)
     made = prepared(given, json.loads(arguments.json_serialized_inputs_spec_args), arguments.artifacts)
+    if arguments.step == "Trainer":
+        choose(json.loads(made["inputs"]["parameterValues"]["custom_config"])["training"]["backend"])
     for _, one in _each(made, "outputs"):
         _writable(Path(one["uri"]).parent)
 

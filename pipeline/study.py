@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import Config
+from pipeline.config import Config, ConfigError
 from pipeline.lock import exclusive
 from pipeline.progress import quiet
 
@@ -26,8 +26,13 @@ def run(planned: Runs, output: Path) -> dict[tuple[str, int], str]:
     A run that cannot go on (its loss breaks, memory runs out) costs its own row alone.
 
     Writes: runs/<system>-<seed>/results.json, with `seed`, `valid_map` and the `key` of all that it follows from.
-    Returns: why a run has no result, for each that has none. Raises: InputError where another study or run writes there.
+    Returns: why a run has no result, for each that has none. Raises: InputError where another study or run writes there;
+    ConfigError where systems ask for several backends: Keras has one a process.
     """
+    if len(backends := {config.training.backend for config in planned.values()}) > 1:
+        raise ConfigError(
+            f"training.backend: a study has one for all its systems, and the recipes name {', '.join(sorted(backends))}"
+        )
     with exclusive(output):
         return _run(planned, output)
 

@@ -14,6 +14,8 @@ import pytest
 import tensorflow as tf
 
 from models import systems, trainer
+from models.backend import choose
+from models.errors import TrainingError
 from models.sampling import Photos
 from models.taxonomy import Taxonomy
 from models.trainer import MODEL_FILE, run_fn
@@ -101,15 +103,36 @@ def test_a_training_that_was_stopped_goes_on_in_the_next_executions_folder(
     assert not list(states.iterdir())
 
 
-@pytest.mark.slow
-def test_on_jax_it_leaves_the_same_files(examples: Path) -> None:
+def test_another_backend_than_the_recipes_is_refused(examples: Path) -> None:
     given = arguments(examples)
+    given.custom_config["training"]["backend"] = "jax"
+    with pytest.raises(TrainingError, match="jax is asked for, and Keras was started with tensorflow"):
+        run_fn(given)
+
+
+def test_a_backend_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    with pytest.raises(TrainingError, match="jax is not installed here; pip install jax"):
+        choose("jax")
+    assert os.environ["KERAS_BACKEND"] == "tensorflow"
+
+
+@pytest.mark.slow
+def test_on_two_devices_of_jax_it_leaves_the_same_files(examples: Path) -> None:
+    given = arguments(examples)
+    given.custom_config["training"]["backend"] = "jax"
     given.custom_config["model"] = {**MODEL, "backbone": "small"}  # the tests' own is not known where it is exported
     code = (
-        "import json, sys; from types import SimpleNamespace; from models.trainer import run_fn\n"
-        "run_fn(SimpleNamespace(**json.loads(sys.argv[1])))"
+        "import json, sys; from types import SimpleNamespace; from models.backend import choose; choose('jax')\n"
+        "import keras; from models import trainer; used = []; real = trainer.use_all\n"
+        "trainer.use_all = lambda batch: used.append(real(batch))\n"
+        "trainer.run_fn(SimpleNamespace(**json.loads(sys.argv[1])))\n"
+        "assert (keras.backend.backend(), used) == ('jax', [2])\n"
+        "assert keras.distribution.distribution() is None"
     )
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(Path.cwd())}
+    devices = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    environment = {**os.environ, **devices, "PYTHONPATH": str(Path.cwd())}
     subprocess.run([sys.executable, "-c", code, json.dumps(vars(given))], check=True, env=environment)
     model = examples.parent / "model"
     photo = tf.io.encode_png(np.full((32, 32, 3), 90, np.uint8))[None]

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from pipeline.cluster import StepConfig, unmounted
+from pipeline.cluster import STEPS, StepConfig, idle, unmounted
 from pipeline.config import load
 from pipeline.options import parser
 
@@ -40,6 +40,7 @@ def test_the_configuration_loads(tmp_path: Path) -> None:
     assert (trainer.gpus, trainer.retries, trainer.timeout, trainer.memory) == (2, 2, 24.0, 32.0)
     assert (other.gpus, other.cpu, other.memory, other.image) == (0, 2.0, 8.0, "")
     assert not list(unmounted(config.kubeflow, "/releases"))
+    assert not list(idle(config.kubeflow, STEPS, config.training.backend))
 
 
 def test_the_keys_are_all_there() -> None:
@@ -79,3 +80,10 @@ def test_cuda_is_what_tensorflow_asks_for() -> None:
     extra = {f"{one.name}{one.specifier}" for one in asked if one.marker and "and-cuda" in str(one.marker)}
     assert extra
     assert set((DEPLOY / "cuda.txt").read_text().split()) == extra
+
+
+def test_jax_of_the_image_is_the_one_that_is_tested_here() -> None:
+    listed = dict(line.split("==") for line in (DEPLOY / "jax.txt").read_text().split())
+    assert listed.pop("nvidia-nvshmem-cu12")  # what its plugin asks for and cuda.txt has not
+    assert listed == dict.fromkeys(("jax", "jaxlib", "jax-cuda12-pjrt", "jax-cuda12-plugin"), metadata.version("jax"))
+    assert "-r cuda.txt -r jax.txt" in (DEPLOY / "Dockerfile").read_text()

@@ -14,6 +14,7 @@ from pipeline.cluster import STEPS
 from pipeline.config import QUICK, ConfigError, load
 
 CONFIG = """
+training: {backend: jax}
 beam: {args: [--runner=FlinkRunner, --flink_master=flink:8081]}
 kubeflow:
   image: registry.example/m3net:1
@@ -41,6 +42,10 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
 pytestmark = pytest.mark.slow
 
 
+def constant(value: str) -> dict[str, Any]:
+    return {"runtimeValue": {"constant": value}}
+
+
 def test_a_step_gets_what_it_should(documents: list[Any]) -> None:
     spec, platform = documents
     executors, tasks = spec["deploymentSpec"]["executors"], spec["root"]["dag"]["tasks"]
@@ -56,10 +61,21 @@ def test_a_step_gets_what_it_should(documents: list[Any]) -> None:
     assert {"--runner=FlinkRunner", "--flink_master=flink:8081"} <= set(embedder["args"])
     assert all(one["retryPolicy"]["maxRetryCount"] == 1 for one in tasks.values())
     given = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    assert given["Trainer_executor"]["activeDeadlineSeconds"] == "5400"
-    assert given["Trainer_executor"]["nodeSelector"] == {"labels": {"pool": "gpu"}}
     assert set(given) == {f"{name}_executor" for name in tasks}
-    assert "nodeSelector" not in given["Embedder_executor"]
+    claims = {"m3net-releases": "/releases", "m3net-data": "/data"}
+    every = {
+        "pvcMount": [{"mountPath": path, "pvcNameParameter": constant(claim)} for claim, path in claims.items()],
+        "secretAsEnv": [
+            {"secretNameParameter": constant("store"), "keyToEnv": [{"secretKey": "access", "envVar": "AWS_ACCESS_KEY_ID"}]}
+        ],
+    }
+    assert given["Trainer_executor"] == {
+        **every,
+        "nodeSelector": {"labels": {"pool": "gpu"}},
+        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+        "activeDeadlineSeconds": "5400",
+    }
+    assert all(one == every for name, one in given.items() if name != "Trainer_executor")
 
 
 def test_it_holds_nothing_that_the_backend_refuses(documents: list[Any]) -> None:
@@ -102,6 +118,7 @@ def test_kubernetes_part_is_of_kubeflows_own_message(documents: list[Any]) -> No
         ("kubeflow.resources={Trainer: {tolerations: [gpu]}}", "tolerations: each has key"),
         ("kubeflow.resources={Trainer: {gpus: 1.5}}", "is a int"),
         ("kubeflow.image=Not An Image", "an image's name"),
+        ("training.backend=torch", 'no backend "torch"'),
         ("kubeflow.pipeline_root=/data", "begins with minio://"),
         ("kubeflow.volumes={m3net-releases: releases}", "an absolute path"),
         ("kubeflow.secrets={store: {access: 'not a variable'}}", "kubeflow.secrets"),
@@ -121,6 +138,8 @@ def test_wrong_values_are_one_line(setting: str, words: str) -> None:
         ("kubeflow.artifacts=/elsewhere", "/elsewhere lies on none of kubeflow.volumes"),
         ("beam.args=[--runner=FlinkRunner]", "kubeflow.artifacts"),
         ("beam.args=[--runner=DataflowRunner]", "Dataflow"),
+        ("kubeflow.resources={Trainer: {gpus: 2}}", "TensorFlow trains on one: set training.backend to jax, or gpus to 1"),
+        ("kubeflow.resources={Embedder: {gpus: 2}}", "Embedder would use one of its 2 gpus; set 1"),
     ],
 )
 def test_what_would_fail_in_the_cluster_is_refused(
