@@ -152,6 +152,7 @@ def _validated(config: Config, labels: types.BaseChannel, recall: Any) -> list[A
     anomalies = tfx.components.ExampleValidator(statistics=found, schema=schema.outputs["schema"])
     before = recall or _statistics_before(found)
     judge = LabelValidator(
+        labels=labels,
         statistics=found,
         schema=schema.outputs["schema"],
         anomalies=anomalies.outputs["anomalies"],

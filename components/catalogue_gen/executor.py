@@ -13,8 +13,10 @@ from tfx.types import artifact_utils
 from components.catalogue_gen.chunks import is_finished
 from components.catalogue_gen.ingest import NearPolicy, Photos, ingest
 from components.catalogue_gen.readers.reader import reader_of
+from components.catalogue_gen.readers.spans import ranges
 from components.catalogue_gen.rows import REJECTED, SPLITS
 from components.catalogue_gen.shards import Folders
+from components.catalogue_gen.span_counts import read_spans
 from components.errors import InputError
 from models.taxonomy import FILE_NAME, Taxonomy
 
@@ -38,7 +40,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             if before := sum(map(is_finished, found.chunks)):
                 print(f"  {before} of {len(found.chunks)} chunks were finished by a run that was stopped", file=sys.stderr)
         FileSystems.delete([folders.staging])  # before the judge: a server that was down must not be remembered
-        _note(output_dict["examples"][0], exec_properties)
+        _note(output_dict["examples"][0], exec_properties, {one.span for one in read_spans(labels)})
         _say(examples)
         _judge(catalogue, examples, exec_properties["max_reject_share"], () if labels_only else ("train", "test"))
         if left_out := [name for name in columns if name not in _read_taxonomy(f"{examples}/{FILE_NAME}").names]:
@@ -53,10 +55,12 @@ def _split(artifacts: list[Any]) -> str:
     return str(artifact.uri)
 
 
-def _note(artifact: Any, exec_properties: dict[str, Any]) -> None:
+def _note(artifact: Any, exec_properties: dict[str, Any], spans: set[int]) -> None:
     """What these Examples were made of, told along with them: a release says it where no ML Metadata is at hand."""
     for name, key in (("catalogue", "catalogue"), ("format", "format"), ("fingerprint", "version")):
         artifact.set_string_custom_property(name, exec_properties[key])
+    if spans:
+        artifact.set_string_custom_property("span", ranges(sorted(spans)))
 
 
 def staging(examples: str, catalogue: str) -> str:

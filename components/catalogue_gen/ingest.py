@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import apache_beam as beam
 import numpy as np
@@ -22,10 +22,13 @@ from components.catalogue_gen.near_duplicates import PAIR, component_of, connect
 from components.catalogue_gen.near_search import NearDuplicates, both_places, write_report
 from components.catalogue_gen.readers.reader import reader_of
 from components.catalogue_gen.rows import REJECTED, SPLITS, Record
-from components.catalogue_gen.shards import NEAR, PLACED, REPEATED, Folders, WriteShard
+from components.catalogue_gen.shards import NEAR, PLACED, REPEATED, SPANS, Folders, WriteShard
 from components.catalogue_gen.shuffle import HASHED, GroupRows, SortedArray, hashed, partitioned, repeats, rows_within
+from components.catalogue_gen.span_counts import write_spans
 from components.catalogue_gen.splits import ASSIGNMENT, MEMBER, assign, group_key, split_code
 from models.taxonomy import FILE_NAME, Taxonomy
+
+Key = TypeVar("Key")
 
 
 class NearPolicy(NamedTuple):
@@ -90,11 +93,12 @@ def ingest(
     )
     written = _by_shard(pipeline, chunks, assignments, folders.shards) | beam.ParDo(
         WriteShard(taxonomy, folders, photos.labels_only), repeated, paired
-    ).with_outputs(NEAR, main="counts")
+    ).with_outputs(NEAR, SPANS, main="counts")
     if search:
         placed = beam.pvalue.AsSingleton(written[NEAR] | "Placed" >> SortedArray(PLACED))
         _ = pairs | "Report" >> beam.Map(write_report, placed, staged.chunks, f"{folders.examples}/near_duplicates")
     _ = written["counts"] | beam.CombineGlobally(_sum) | beam.Map(_balance, staged.rows, f"{folders.examples}/counts.json")
+    _ = written[SPANS] | "SumSpans" >> beam.CombineGlobally(_sum) | "WriteSpans" >> beam.Map(write_spans, folders.labels)
     return staged
 
 
@@ -143,8 +147,8 @@ def _assignments(grouped: tuple[int, np.ndarray], chunk_rows: int, reject_near: 
         yield int(one), found[number == one].tobytes()
 
 
-def _sum(counts: Iterable[dict[str, int]]) -> dict[str, int]:
-    return dict(sum(map(Counter, counts), Counter[str]()))
+def _sum(counts: Iterable[dict[Key, int]]) -> dict[Key, int]:
+    return dict(sum(map(Counter, counts), Counter[Key]()))
 
 
 def _balance(counts: dict[str, int], rows: int, path: str) -> None:

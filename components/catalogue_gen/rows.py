@@ -9,7 +9,10 @@ REJECTED = "rejected"  # where a split is counted or named: none
 
 
 class Record(NamedTuple):
-    """One photo. `row` is its line in `file`; `location` can be opened; '' = not given; no class = not labelled."""
+    """One photo. `row` is its line in `file`; `location` can be opened; '' = not given; no class = not labelled.
+
+    `span` is the number of the span that it came in; None where the catalogue has none.
+    """
 
     row: int
     location: str
@@ -19,6 +22,7 @@ class Record(NamedTuple):
     role: str
     labels: dict[str, list[str]]
     file: str = ""
+    span: int | None = None
 
 
 class Reject(NamedTuple):

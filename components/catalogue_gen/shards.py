@@ -16,12 +16,14 @@ from components.catalogue_gen.chunks import Chunk, Row, StagedPhoto, atomic_file
 from components.catalogue_gen.labels import LabelError, encode
 from components.catalogue_gen.rows import SPLITS, Record, Reject
 from components.catalogue_gen.shuffle import rows_within
+from components.catalogue_gen.span_counts import shown
 from components.catalogue_gen.splits import ASSIGNMENT, GROUP_CLASH, role, split_code, split_name
 from components.catalogue_gen.tfrecord import example, framed
 from models.taxonomy import Taxonomy
 
 PLACED = np.dtype([("place", "<i8"), ("split", "u1")])  # what became of a row: a `split_code`, 0 = rejected
 NEAR = "near"  # the output that says so of near-duplicates
+SPANS = "spans"  # the output with the counts of spans
 ITEM_COLUMNS = pa.schema([(name, pa.string()) for name in ("id", "image", "split", "role")])
 REPEATED = np.dtype([("place", "<i8"), ("row", "<i8")])  # a row whose id the row numbered `row` has taken
 
@@ -62,17 +64,20 @@ class WriteShard(beam.DoFn):
         self.taxonomy, self.folders, self.labels_only = taxonomy, folders, labels_only
 
     def process(self, shard: tuple[int, dict[str, Any]], repeated: np.ndarray, paired: np.ndarray) -> Iterator[Any]:
-        """Yields the counts by split and "rejected"; and the `PLACED`s of rows in `paired` as the output `NEAR`."""
+        """Yields the counts by split and "rejected"; the `PLACED`s of rows in `paired` as the output `NEAR`, and the shard's
+        counts of spans as the output `SPANS`."""
         number, found = shard
         counts: Counter[str] = Counter()
+        spans: Counter[tuple[str, int, str, str]] = Counter()
         with self._files(number) as files:
             assignments = _by_chunk(found["assignments"])
             for chunk in sorted(found["chunks"]):
                 firsts = dict(rows_within(repeated, chunk.start, chunk.rows).tolist())
-                placed = np.array(list(self._write(chunk, assignments.get(chunk.number, []), firsts, files)), PLACED)
+                placed = np.array(list(self._write(chunk, assignments.get(chunk.number, []), firsts, files, spans)), PLACED)
                 counts.update(split_name(code) for code in placed["split"].tolist())
                 near = rows_within(paired, chunk.start, chunk.rows)["place"] - chunk.start
                 yield beam.pvalue.TaggedOutput(NEAR, placed[near])
+        yield beam.pvalue.TaggedOutput(SPANS, dict(spans))
         yield dict(counts)
 
     @contextlib.contextmanager
@@ -88,9 +93,9 @@ class WriteShard(beam.DoFn):
             yield files
 
     def _write(
-        self, chunk: Chunk, packed: list[bytes], firsts: dict[int, int], files: dict[str, Any]
+        self, chunk: Chunk, packed: list[bytes], firsts: dict[int, int], files: dict[str, Any], spans: Counter[Any]
     ) -> Iterator[tuple[int, int]]:
-        """Yields a `PLACED` of every row, in order: none is passed over."""
+        """Yields a `PLACED` of every row, in order: none is passed over. Counts what is written in `spans`."""
         rows = read_rows(chunk)
         assigned = {place: (split, *clash) for place, split, *clash in np.frombuffer(b"".join(packed), ASSIGNMENT).tolist()}
         photos = [StagedPhoto(None, None, None)] * len(rows) if self.labels_only else read_photos(chunk)
@@ -102,8 +107,13 @@ class WriteShard(beam.DoFn):
                 yield place, 0
             else:
                 items.append(done)
+                spans.update(self._shown(row, done["split"]))
                 yield place, split_code(done["split"])
         files["items"].write_table(pa.Table.from_pylist(items, ITEM_COLUMNS))
+
+    def _shown(self, row: Row, split: str) -> Iterator[tuple[str, int, str, str]]:
+        if isinstance(row, Record) and self.taxonomy:
+            yield from shown(row, split, self.taxonomy.names)
 
     def _row(
         self, row: Row, staged: StagedPhoto, assigned: tuple[int, int, int] | None, first: int | None, files: dict[str, Any]

@@ -19,6 +19,7 @@ class LabelValidatorSpec(component_spec.ComponentSpec):
         "on_anomaly": component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {  # noqa: RUF012
+        "labels": component_spec.ChannelParameter(type=standard_artifacts.Examples),
         "statistics": component_spec.ChannelParameter(type=standard_artifacts.ExampleStatistics),
         "schema": component_spec.ChannelParameter(type=standard_artifacts.Schema),
         "anomalies": component_spec.ChannelParameter(type=standard_artifacts.ExampleAnomalies),
@@ -35,6 +36,7 @@ class LabelValidator(base_component.BaseComponent):
 
     def __init__(
         self,
+        labels: types.BaseChannel,
         statistics: types.BaseChannel,
         schema: types.BaseChannel,
         anomalies: types.BaseChannel,
@@ -45,6 +47,7 @@ class LabelValidator(base_component.BaseComponent):
         on_anomaly: str,
     ) -> None:
         spec = LabelValidatorSpec(
+            labels=labels,
             statistics=statistics,
             schema=schema,
             anomalies=anomalies,

@@ -13,9 +13,11 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from components.artifacts import SPLITS, TRAIN
+from components.catalogue_gen.span_counts import read_spans
 from components.errors import InputError
 from components.label_validator.baseline import CHECKED, PASSED
 from components.label_validator.findings import Finding, against_schema, drift, skew
+from components.label_validator.newest_span import span_drift
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2  # isort: skip  (after TFX)
 
@@ -51,6 +53,7 @@ def _findings(input_dict: dict[str, Any], exec_properties: dict[str, Any]) -> It
     anomalies = artifact_utils.get_single_instance(input_dict["anomalies"])
     before = input_dict.get("baseline_statistics")
     train = _load(statistics, TRAIN)
+    spans = read_spans(artifact_utils.get_single_uri(input_dict["labels"]))
     for split in SPLITS:
         now = _load(statistics, split)
         if not now.datasets or not now.datasets[0].num_examples:
@@ -60,6 +63,7 @@ def _findings(input_dict: dict[str, Any], exec_properties: dict[str, Any]) -> It
             yield from skew(split, train, now, schema, exec_properties["max_skew"])
         if before and (then := _load(artifact_utils.get_single_instance(before), split)).datasets:
             yield from drift(split, then, now, schema, exec_properties["max_drift"])
+        yield from span_drift(split, spans, exec_properties["max_drift"])
 
 
 def _load(statistics: Any, split: str) -> statistics_pb2.DatasetFeatureStatisticsList:

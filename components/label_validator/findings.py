@@ -70,7 +70,7 @@ def skew(
     schema = _with_limits(schema, "skew_comparator", shares(train), shares(other), limit)
     found = tfdv.validate_statistics(train, schema, serving_statistics=other)
     for attribute in _high(found):
-        moved = _most_moved(shares(train)[attribute], shares(other)[attribute])
+        moved = most_moved(shares(train)[attribute], shares(other)[attribute])
         yield Finding("skew", split, attribute, f"{split}, {attribute}: {moved.format('in train', f'in {split}')}")
 
 
@@ -96,9 +96,9 @@ def drift(
                 line = f"{split}, {attribute}: classes {what} since the last run: {', '.join(sorted(names))}"
                 yield Finding("drift", split, attribute, line)
         if attribute in moved:
-            line = f"{split}, {attribute}: {_most_moved(old, new).format('in the last run', 'now')}"
+            line = f"{split}, {attribute}: {most_moved(old, new).format('in the last run', 'now')}"
             yield Finding("drift", split, attribute, line)
-        if abs(new.labelled - old.labelled) > limit + _chance(old, new):
+        if abs(new.labelled - old.labelled) > limit + chance(labelled(old), labelled(new)):
             line = (
                 f"{split}, {attribute}: {old.labelled:.1%} of the photos were labelled in the last run, {new.labelled:.1%} now"
             )
@@ -106,25 +106,32 @@ def drift(
 
 
 @dataclass(frozen=True)
-class _Moved:
+class Moved:
+    """A class's share on two sides."""
+
     name: str
     then: float
     now: float
 
     def format(self, first: str, second: str) -> str:
+        """In words. Args: first, second: name the sides."""
         return f'"{self.name}" is {self.then:.1%} of the labels {first}, {self.now:.1%} {second}'
 
 
-def _most_moved(old: Shares, new: Shares) -> _Moved:
+def most_moved(old: Shares, new: Shares) -> Moved:
     """The class whose share differs most: TFDV's L-infinity distance."""
     names = old.classes.keys() | new.classes.keys()
-    moves = [_Moved(name, old.classes.get(name, 0.0), new.classes.get(name, 0.0)) for name in sorted(names)]
+    moves = [Moved(name, old.classes.get(name, 0.0), new.classes.get(name, 0.0)) for name in sorted(names)]
     return max(moves, key=lambda move: abs(move.then - move.now))
 
 
-def _chance(old: Shares, new: Shares) -> float:
-    """The difference of two shares that chance alone may make; a share of one half varies most."""
-    counts = [max(shares.photos * shares.labelled, 1.0) for shares in (old, new)]
+def labelled(shares: Shares) -> float:
+    """Labelled photos, at least 1."""
+    return max(shares.photos * shares.labelled, 1.0)
+
+
+def chance(*counts: float) -> float:
+    """How far shares of so many photos may differ by chance alone; a share of one half varies most."""
     return _CHANCE * sqrt(0.25 * sum(1 / count for count in counts))
 
 
@@ -136,7 +143,7 @@ def _with_limits(
     for feature in limited.feature:
         attribute = feature.name.removeprefix(PREFIX)
         if attribute in old and attribute in new:
-            threshold = min(1.0, limit + _chance(old[attribute], new[attribute]))
+            threshold = min(1.0, limit + chance(labelled(old[attribute]), labelled(new[attribute])))
             getattr(feature, comparator).infinity_norm.threshold = threshold
     return limited
 

@@ -8,10 +8,12 @@ import pytest
 from tfx.types import standard_artifacts
 
 from components import artifacts
+from components.catalogue_gen.span_counts import SpanCount, write_spans
 from components.errors import InputError
 from components.label_validator import executor
 from components.label_validator.baseline import CHECKED, PASSED, StatisticsBefore
 from components.label_validator.findings import against_schema, drift, shares, skew
+from components.label_validator.newest_span import span_drift
 
 import pandas as pd  # isort: skip  (TFDV after TFX)
 import tensorflow_data_validation as tfdv  # isort: skip
@@ -68,6 +70,32 @@ def test_a_class_outside_the_given_schema_is_named() -> None:
     assert "grene" in found[0].text
 
 
+def counted(span: int, unlabelled: int = 0, split: str = "train", **classes: int) -> list[SpanCount]:
+    labelled = sum(classes.values())
+    rows = [SpanCount(split, span, "", "", labelled + unlabelled), SpanCount(split, span, "colour", "", labelled)]
+    return [*rows, *(SpanCount(split, span, "colour", name, count) for name, count in classes.items())]
+
+
+def test_the_newest_span_is_held_against_the_earlier_ones_alone() -> None:
+    before = [*counted(1, red=50, blue=450), *counted(2, red=50, green=450), *counted(1, split="test", red=9, blue=1)]
+    odd = counted(3, red=80, blue=10, green=10)  # in all spans together red moves by 6 points, from 10 % to 16.4 %
+    assert [one.text for one in span_drift("train", [*odd, *before], 0.1)] == [
+        'train, colour: "red" is 10.0% of the labels in the earlier spans, 80.0% in span 3'
+    ]
+    assert not list(span_drift("test", [*odd, *before], 0.1))  # no photo of the newest span there
+    assert not list(span_drift("train", [*counted(3, red=3, blue=4, green=5), *before], 0.1))  # chance
+    assert not list(span_drift("train", before, 0.1))
+    assert not list(span_drift("train", [], 0.1))
+
+
+def test_a_span_without_labels_is_found_and_a_rare_class_may_be_absent() -> None:
+    before = counted(1, red=500, blue=480, green=20)
+    assert [one.text for one in span_drift("train", [*before, *counted(2, unlabelled=100)], 0.1)] == [
+        "train, colour: 100.0% of the photos were labelled in the earlier spans, 0.0% in span 2"
+    ]
+    assert not list(span_drift("train", [*before, *counted(2, red=51, blue=49)], 0.1))
+
+
 def artifact(kind: Any, uri: Path, ident: int, **properties: int) -> Any:
     made = kind()
     made.uri, made.id = str(uri), ident
@@ -82,7 +110,7 @@ def inputs(tmp_path: Path) -> dict[str, list[Any]]:
     from tfx.utils import io_utils, writer_utils
 
     now = statistics(colour=["red"] * 900 + ["blue"] * 100, neckline=["v"] * 1000)
-    found = {}
+    found = {"labels": [artifact(standard_artifacts.Examples, tmp_path / "labels", 0)]}
     for key, ident, proto in (("baseline_statistics", 1, BEFORE), ("statistics", 2, now)):
         found[key] = [artifact(standard_artifacts.ExampleStatistics, tmp_path / key, ident)]
         found[key][0].split_names = '["train", "valid", "test"]'
@@ -118,6 +146,17 @@ def test_it_warns_or_stops_as_told(
     found = json.loads((tmp_path / "checks" / "findings.json").read_text())
     assert {(one["kind"], one["attribute"]) for one in found} == {("drift", "colour"), ("drift", "neckline")}
     assert "drift: train, colour" in capsys.readouterr().err
+
+
+def test_the_newest_spans_drift_is_among_the_findings(inputs: dict[str, list[Any]], tmp_path: Path) -> None:
+    checks = artifact(artifacts.LabelChecks, tmp_path / "checks", 5)
+    spans = [*counted(1, red=900), *counted(2, blue=100)]
+    write_spans({one[:4]: one.photos for one in spans}, str(tmp_path / "labels"))
+    properties = {"max_skew": 1.0, "max_drift": 0.1, "on_anomaly": "warn"}
+    executor.Executor().Do({**inputs, "baseline_statistics": []}, {"checks": [checks]}, properties)
+    found = json.loads((tmp_path / "checks" / "findings.json").read_text())
+    text = 'train, colour: "blue" is 0.0% of the labels in the earlier spans, 100.0% in span 2'
+    assert found == [{"kind": "drift", "split": "train", "attribute": "colour", "text": text}]
 
 
 def test_the_last_run_is_the_last_that_passed_before_this_one(tmp_path: Path) -> None:

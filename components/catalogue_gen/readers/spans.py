@@ -35,9 +35,19 @@ class SpanReader:
         """Oldest span first. An id that is only the photo's path is told apart by its span: 2/images/00001.jpg."""
         for span, file in spans(path):
             for row in self.reader.rows(file):
-                named = row._replace(file=f"span {span}, {row.file}")
-                own_path = isinstance(named, Record) and named.location.endswith(named.id)
-                yield named._replace(id=f"{span}/{named.id}") if own_path and isinstance(named, Record) else named
+                name = f"span {span}, {row.file}"
+                if isinstance(row, Reject):
+                    yield row._replace(file=name)
+                    continue
+                own_path = row.location.endswith(row.id)
+                yield row._replace(file=name, span=span, id=f"{span}/{row.id}" if own_path else row.id)
+
+
+def ranges(numbers: list[int]) -> str:
+    """Ascending numbers in few words: "1-3, 7"."""
+    starts = [one for one in numbers if one - 1 not in numbers]
+    ends = [one for one in numbers if one + 1 not in numbers]
+    return ", ".join(f"{start}-{end}" if start < end else str(start) for start, end in zip(starts, ends, strict=True))
 
 
 def spans(path: str) -> list[tuple[int, str]]:
