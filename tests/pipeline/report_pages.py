@@ -47,6 +47,7 @@ def contents(text: str = "", dataset: str = "sample", attributes: int = 3, other
     run = RunFolder(
         {**results(dataset, names, **more)}, {"blessed": True, "reason": f"because {text}"}, here, here, here, here, here,
         (Step(f"Trainer {text}", 75.0, False), Step("Embedder", 25.0, True)),
+        ({"kind": "drift", "split": "train", "attribute": names[0], "text": f'train: "{text}" is 7.6% of the labels, 53.3% now'},),
     )  # fmt: skip
     return Contents(
         run=run, system=f"m3net+ {text}", other=f"{other} {text}" if other else "",

@@ -1,11 +1,14 @@
 """The page as a file: nothing from outside, nothing from data taken for markup, the numbers where they belong."""
 
+import dataclasses
+import html
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from markupsafe import escape
 
 from components.errors import InputError
 from pipeline.report.page import render
@@ -96,6 +99,17 @@ def test_the_table_holds_the_results_and_intervals_where_known() -> None:
     assert plain[-1][:2] == ["overall", "43.21"]
     known = rows(render(contents(map_interval=[0.4, 0.61])), "Table of results")
     assert known[1][1] == "50.00 [40.00, 61.00]"
+
+
+def test_what_is_odd_about_the_labels_stands_in_their_section_as_text() -> None:
+    page = render(made := contents(HOSTILE))
+    (finding,) = made.run.findings
+    found = rows(page, "Findings about the labels")
+    assert [[html.unescape(cell) for cell in row] for row in found] == [["kind", "split", "attribute", "finding"], [*finding.values()]]
+    assert page.index("<h3>Labels</h3>") < page.index(str(escape(finding["text"])))
+    nothing = render(dataclasses.replace(made, run=dataclasses.replace(made.run, findings=())))
+    assert "Findings about the labels" not in nothing
+    assert "No drift since the last run, no skew between splits, nothing against the schema." in nothing
 
 
 def test_published_rows_stand_beside_a_data_set_of_that_name_alone() -> None:
