@@ -69,6 +69,11 @@ def broken(config: Any) -> Iterator[str]:
                 yield f"{key}: {reason}"
     yield from cluster.broken(config.kubeflow)
     yield from _tuning(config.tuning)
+    if config.tuning.trials and config.training.warm_start == "last" and len(config.tuning.class_dim) > 1:
+        yield (
+            "tuning.class_dim: one size alone with training.warm_start=last, for another width cannot begin with the last "
+            f"model's weights; set [{config.model.class_dim}], got {list(config.tuning.class_dim)}"
+        )
     if config.training.sampling == "documented" and config.model.system not in BY_TRIPLETS:
         yield f"training.sampling: documented gives triplets, which train only {', '.join(BY_TRIPLETS)}"
 

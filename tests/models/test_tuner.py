@@ -1,18 +1,21 @@
-"""The search: what is searched, by what it is judged, and that its best values reach a training."""
+"""The search: what is searched, by what it is judged, that its best values reach a training, and that it goes on after a kill."""
 
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from models import systems
+from models import systems, tuner
 from models.errors import TrainingError
 from models.recipe import ModelConfig, TrainingConfig, TuningConfig
 from models.sampling import Photos
 from models.taxonomy import Attribute, Taxonomy
 from models.training import fit
-from models.tuner import Search, space, with_values
+from models.tuner import Search, space, tuner_fn, with_values
 
 TAXONOMY = Taxonomy((Attribute("neck", ("u", "v")),))
 MODEL = ModelConfig(image_size=32, attention_dim=8, class_dim=4)
@@ -68,3 +71,70 @@ def test_a_search_in_which_nothing_trains_says_so(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no trial of the search could train"):
         search.results_summary()
     assert SimpleNamespace(**search.oracle.trials["0"].get_state()).status in ("FAILED", "INVALID")
+
+
+def searched(folder: Path, execution: int) -> list[tuple[str, dict[str, Any], float]]:
+    """Every trial with its values and score, of a search as TFX's executor runs it in that execution."""
+    ranges = TuningConfig(trials=9, epochs=1, instance_weight=(1, 1), cluster_weight=(1, 1), class_dim=(4,))
+    parts = {"model": asdict(MODEL), "training": asdict(RECIPE), "tuning": asdict(ranges)}
+    home = folder / "Tuner" / ".system" / "executor_execution" / str(execution) / ".temp" / "1"
+    home.mkdir(parents=True)
+    files = {
+        f"{kind}_files": [f"{folder.parent}/examples/Split-{split}/*"]
+        for kind, split in (("train", "train"), ("eval", "valid"))
+    }
+    found, named = tuner_fn(SimpleNamespace(**files, custom_config=parts, working_dir=str(home), hyperparameters=None))
+    found.search(**named)
+    found.results_summary()
+    return [(one.trial_id, one.hyperparameters.values, one.score) for one in found.oracle.get_best_trials(9)]
+
+
+@pytest.mark.slow
+def test_a_search_that_was_killed_trains_what_is_missing_and_ends_as_if_undisturbed(
+    tmp_path: Path,
+    taxonomy: Taxonomy,
+    draw: Callable[[int], Photos],
+    write_examples: Callable[[Path, Photos], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for split, count in (("train", 6), ("valid", 3)):
+        write_examples(tmp_path / "examples" / f"Split-{split}" / "data_tfrecord-00000-of-00001", draw(count))
+    taxonomy.save(tmp_path / "examples")
+    tried: list[float] = []
+    stops: list[int] = []
+
+    def instead(*given: Any) -> list[dict[str, float]]:
+        """In the place of a training, which another test has: a score that follows from the values."""
+        recipe = given[-1]
+        if len(tried) in stops:
+            stops.remove(len(tried))
+            raise KeyboardInterrupt
+        tried.append(recipe.learning_rate)
+        return [{"valid_map": 1 / (1 + abs(recipe.learning_rate - 0.003) + recipe.margin)}]
+
+    monkeypatch.setattr(tuner, "fit", instead)
+    monkeypatch.setattr(systems, "build", lambda *_: None)
+    whole = searched(tmp_path / "whole", 1)
+    undisturbed = tried.copy()
+    tried.clear()
+    stops += [1, 7]  # in the second trial, and in one that is no longer drawn at random
+    for execution in (1, 2):
+        with pytest.raises(KeyboardInterrupt):
+            searched(tmp_path / "cut", execution)
+        assert len(list((tmp_path / "cut" / "Tuner" / "search").iterdir())) == 1
+    assert searched(tmp_path / "cut", 3) == whole
+    assert tried == undisturbed
+    said = capsys.readouterr()
+    assert "7 trials were done by a run that was stopped" in said.err
+    assert "Reloading" not in said.out
+    assert not list((tmp_path / "cut" / "Tuner" / "search").iterdir())
+
+
+def test_half_a_file_begins_anew(tmp_path: Path, taxonomy: Taxonomy, capsys: pytest.CaptureFixture[str]) -> None:
+    given = (MODEL, RECIPE, TuningConfig(trials=2), taxonomy, tmp_path / "search")
+    Search(*given).save()
+    file = tmp_path / "search" / "oracle.json"
+    file.write_text(file.read_text()[:40])
+    assert not tuner._begun(*given).oracle.trials
+    assert "it begins anew" in capsys.readouterr().err
