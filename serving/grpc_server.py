@@ -4,6 +4,7 @@ import hmac
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import grpc
@@ -11,6 +12,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from serving.call import Code
 from serving.grpc_api import ModelService, PredictionService
+from serving.grpc_bytes import BytesCheck
+from serving.http_server import Limits
 from serving.protos import model_service_pb2_grpc, prediction_service_pb2_grpc
 from serving.reflection import add_reflection
 from serving.settings import Tls
@@ -23,7 +26,7 @@ class GrpcServer:
     """The two services, health and reflection. Listens from the start and answers once `start` is called.
 
     Args:
-        threads: requests that are answered side by side. most_bytes: of a message.
+        threads: requests that are answered side by side. limits: bytes of a message, and of all together.
     Raises: RuntimeError where the port cannot be had.
     """
 
@@ -32,17 +35,18 @@ class GrpcServer:
         where: tuple[str, int],
         services: tuple[PredictionService, ModelService],
         threads: int,
-        most_bytes: int,
+        limits: Limits,
         tls: Tls | None = None,
         token: str = "",
     ) -> None:
         self._pool, self._health = Pool(threads), health.HealthServicer()
         # so_reuseport off: two servers on one port would each get half the requests and nobody an error.
-        options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", most_bytes)]
-        interceptors = [TokenCheck(token)] if token else []
-        # A message is read once a thread takes its request, so that threads bound the memory; of requests without a thread
+        options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", limits.most_bytes)]
+        refused = partial(services[0].metrics.request, "", "", "GRPC", Code.RESOURCE_EXHAUSTED.name, 0.0)
+        checks = [BytesCheck(limits.most_bytes_together, refused), *([TokenCheck(token)] if token else [])]
+        # A message is read once a thread takes its request, so that threads bound what is on its way; of requests without a thread
         # as many again may stand in line, further ones are refused by gRPC itself.
-        self._server = grpc.server(self._pool, options=options, interceptors=interceptors, maximum_concurrent_rpcs=2 * threads)
+        self._server = grpc.server(self._pool, options=options, interceptors=checks, maximum_concurrent_rpcs=2 * threads)
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(services[0], self._server)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(services[1], self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)

@@ -76,7 +76,7 @@ class Server:
         self._stopping, self._ended = threading.Event(), threading.Event()
         services = PredictionService(calls, self.metrics), ModelService(calls, self.metrics)
         threads = _threads(given.batching)
-        self._grpc = GrpcServer((given.host, given.port), services, threads, Limits().most_bytes, given.tls, given.token)
+        self._grpc = GrpcServer((given.host, given.port), services, threads, Limits(), given.tls, given.token)
         self._tell_health()
         self.address = self._grpc.address
         self.rest = self._rest(calls, context) if given.rest_port is not None else None

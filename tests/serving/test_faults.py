@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import threading
@@ -26,10 +27,10 @@ from tensorflow_serving.apis import prediction_service_pb2_grpc
 from serving import release
 from serving.client import Client
 from serving.policy import ModelConfig
-from serving.protos import model_pb2
 from serving.server import Server, Settings
 from tests.serving import drawn as drawing
 from tests.serving.load import Answer, Askers, request
+from tests.serving.test_under_way import wait_until
 
 ROOT = Path(__file__).parents[2]
 Start = Callable[..., drawing.Running]
@@ -141,7 +142,7 @@ def test_a_flood_is_refused_at_once_and_leaves_no_trace(releases: Path, start: S
     (batching := tmp_path / "batching.txt").write_text("max_batch_size { value: 4 } max_enqueued_batches { value: 2 }")
     server = start(releases, "--batching_parameters_file", batching)
     address = server.said(r"^serving m3net version 1 on (\S+)$").group(1)
-    asked = request("embed", [*large(photo, 3), photo(1) + b"\0" * 500_000])  # trailing bytes: a photo of half a megabyte
+    asked = request("embed", [*large(photo, 383), photo(1) + b"\0" * 500_000])  # trailing bytes: a photo of half a megabyte
     with (
         grpc.insecure_channel(address) as channel,
         grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as aside,
@@ -150,22 +151,30 @@ def test_a_flood_is_refused_at_once_and_leaves_no_trace(releases: Path, start: S
         check = health_pb2_grpc.HealthStub(aside).Check
         predict(asked)
         before = resident(server.process.pid)
-        calls = [predict.future(asked, timeout=60) for _ in range(600)]  # 300 MB at once
-        waits, most = [], 0
-        while not all(call.done() for call in calls):
-            started = time.monotonic()
+        waits: list[tuple[float, grpc.Future]] = []
+
+        def ask() -> grpc.Future:
+            started, call = time.monotonic(), predict.future(asked, timeout=60)
+            call.add_done_callback(lambda done: waits.append((time.monotonic() - started, done)))
+            return call
+
+        calls, most = [ask() for _ in range(600)], 0  # 300 MB at once
+        while len(waits) < len(calls):
             try:
                 check(health_pb2.HealthCheckRequest(), timeout=20)
             except grpc.RpcError as error:
                 assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED  # noqa: PT017  (either is right)
-            waits.append(time.monotonic() - started)
             most = max(most, resident(server.process.pid))
         codes = Counter(call.code().name for call in calls)
         assert set(codes) == {"OK", "RESOURCE_EXHAUSTED"}
         assert codes["OK"] >= 3
         assert codes["RESOURCE_EXHAUSTED"] >= 300
+        refused, answered = ([wait for wait, call in waits if (call.code().name == "OK") is ok] for ok in (False, True))
+        # Beside what is computed: the whole burst goes through one connection, and so nobody's wait is nothing.
+        assert statistics.median(refused) < statistics.median(answered) / 2
+        assert max(refused) < max(answered)
         assert most - before < 250 << 20  # threads bound what is read at once
-        assert predict(asked).outputs["vector"].tensor_shape.dim[0].size == 4  # and at once it is itself again
+        assert predict(asked).outputs["vector"].tensor_shape.dim[0].size == 384  # and at once it is itself again
         with Client(address) as client:
             assert client.ready()
 
@@ -211,35 +220,6 @@ def test_slow_clients_hold_up_nobody(address: str, photo: Any) -> None:
         channel.close()
 
 
-def test_a_client_that_leaves_is_not_computed_for(releases: Path, photo: Any) -> None:
-    server = Server(Settings({"m3net": ModelConfig(releases)}))
-    running = threading.Thread(target=server.run)
-    running.start()
-    while not server.manager.ready()["m3net"]:
-        time.sleep(0.01)
-    with server.manager.use(model_pb2.ModelSpec(name="m3net")) as servable:
-        batcher, go, ran = servable._batcher, threading.Event(), []
-        run = batcher._run
-        batcher._run = lambda *what: (go.wait(60), ran.append(what[0]), run(*what))[-1]
-    with grpc.insecure_channel(server.address) as channel:
-        predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
-        calls = []
-        for waiting in (0, 1, 2):  # the first is with the model, the others wait
-            calls.append(predict.future(request("embed", [photo(1)]), timeout=60))
-            wait_until(lambda waiting=waiting: batcher.waiting() == waiting)
-            time.sleep(0.05)
-        calls[1].cancel()
-        wait_until(lambda: batcher.waiting() == 1)
-        late = predict.future(request("embed", [photo(1)]), timeout=0.2)
-        with pytest.raises(grpc.RpcError):
-            late.result()
-        go.set()
-        assert [len(calls[place].result().outputs) for place in (0, 2)] == [1, 1]
-    assert ran == ["embed"] * 2
-    server.stop()
-    running.join(30)
-
-
 def test_the_end_does_not_wait_for_a_release_that_loads(
     releases: Path, compose_into: Callable[..., release.Manifest], photo: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -267,13 +247,6 @@ def test_the_end_does_not_wait_for_a_release_that_loads(
     go.set()
     running.join(30)
     assert not running.is_alive()
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 # As many as both processes may hold open: 10,000 where the limit of open files allows it, and room for the rest.
