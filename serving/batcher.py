@@ -16,6 +16,7 @@ import numpy as np
 from serving.call import Call, Code, RequestError
 
 Arrays = dict[str, np.ndarray]
+_OF_ALL = (Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED)  # no one request of a batch is at fault: parts of it would fare no better
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class _Task:
 
 
 class Batcher:
-    """Runs requests for `run(signature, inputs)` together; every array's first axis is the batch.
+    """Runs requests for `run(signature, inputs, call)` together; every array's first axis is the batch, and `call` is that
+    of whoever waits longest.
 
     `observe(signature, rows, seconds)` hears of each run. `spoiled(inputs)` tells the rows of a batch that fail by
     themselves, bool (rows,), or nothing, bool (0,), where that cannot be told without running them.
@@ -53,7 +55,7 @@ class Batcher:
 
     def __init__(
         self,
-        run: Callable[[str, Arrays], Arrays],
+        run: Callable[[str, Arrays, Call], Arrays],
         settings: Batching,
         observe: Callable[[str, int, float], None] = lambda *_: None,
         spoiled: Callable[[Arrays], np.ndarray] = lambda _: np.zeros(0, bool),
@@ -138,12 +140,14 @@ class Batcher:
     def _answer(self, tasks: Sequence[_Task]) -> None:
         names, rows = tasks[0].inputs, sum(task.rows for task in tasks)
         inputs = {name: np.concatenate([task.inputs[name] for task in tasks]) for name in names} if len(tasks) > 1 else names
+        longest = max((task.call for task in tasks), key=lambda call: call.deadline)
         started = time.perf_counter()
         try:
-            outputs = self._run_parts(tasks[0].signature, inputs, rows)
+            outputs = self._run_parts(tasks[0].signature, inputs, rows, longest)
         except Exception as error:
-            if len(tasks) == 1:
-                tasks[0].answer.set_exception(error)
+            if len(tasks) == 1 or (isinstance(error, RequestError) and error.code in _OF_ALL):
+                for task in tasks:
+                    task.answer.set_exception(error)
                 return
             # One of them spoils it. By halves where nobody can tell which, not one by one: a batch with a bad photo fails
             # while it decodes, before the network runs, so that every good photo still passes through the network once.
@@ -165,11 +169,11 @@ class Batcher:
         sound = [task for task, is_bad in zip(tasks, bad, strict=True) if not is_bad]
         return [*([sound] if sound else []), *([task] for task, is_bad in zip(tasks, bad, strict=True) if is_bad)]
 
-    def _run_parts(self, signature: str, inputs: Arrays, rows: int) -> Arrays:
+    def _run_parts(self, signature: str, inputs: Arrays, rows: int, call: Call) -> Arrays:
         """A request of more rows than one run takes is run part by part: its size costs time, not memory."""
         most = self._settings.max_batch_size
         if rows <= most:
-            return self._run(signature, inputs)
+            return self._run(signature, inputs, call)
         starts = range(0, rows, most)
-        parts = [self._run(signature, {name: array[i : i + most] for name, array in inputs.items()}) for i in starts]
+        parts = [self._run(signature, {name: array[i : i + most] for name, array in inputs.items()}, call) for i in starts]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from serving.batcher import Arrays
-from serving.call import invalid
+from serving.call import Call, invalid
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
@@ -22,8 +22,11 @@ class LocalModel:
         self._model = tf.saved_model.load(str(folder))
         self._signatures: dict[str, Any] = dict(self._model.signatures)
 
-    def run(self, signature: str, inputs: Arrays) -> Arrays:
-        """All outputs of a signature, inputs as it defines them. Raises: RequestError where the content is at fault."""
+    def run(self, signature: str, inputs: Arrays, call: Call) -> Arrays:
+        """All outputs of a signature, inputs as it defines them; a run that has begun is not ended before its time.
+
+        Raises: RequestError where the content is at fault.
+        """
         function = self._signatures[signature]
         expected = function.structured_input_signature[1]
         try:

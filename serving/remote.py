@@ -10,12 +10,13 @@ import grpc
 import numpy as np
 
 from serving.asking import OPTIONS, Asked, ClientError
-from serving.batcher import Arrays
-from serving.call import Code, RequestError
+from serving.batcher import Arrays, Batching
+from serving.call import Call, Code, RequestError
 from serving.protos import get_model_metadata_pb2, model_service_pb2_grpc, prediction_service_pb2_grpc
 from serving.release import ReleaseError
 
-_SECONDS = 60.0  # of a call to the embedder; the clients' own deadlines are shorter
+_SECONDS = 60.0  # of a call to the embedder at most, where nobody waits for a shorter time
+BATCHING = Batching(num_batch_threads=8)  # calls at once: while one hangs, or waits for a slow pod, others go on
 
 
 class NotYetError(Exception):
@@ -56,11 +57,13 @@ class RemoteModel:
             if there.signature_def.get(name) != defined:
                 raise ReleaseError(f"{where} has another {name} in version {asked.version}; let both serve the same folder")
 
-    def run(self, signature: str, inputs: Arrays) -> Arrays:
-        """See `LocalModel.run`; what the embedder refuses is refused in its words."""
-        asked = self._asked
+    def run(self, signature: str, inputs: Arrays, call: Call) -> Arrays:
+        """See `LocalModel.run`; what the embedder refuses is refused in its words, and it is told how long `call` waits."""
+        asked, left = self._asked, call.remaining()
         try:
-            answer = self._service.Predict(asked.predict(signature, inputs), timeout=_SECONDS)
+            answer = self._service.Predict(
+                asked.predict(signature, inputs), timeout=_SECONDS if left is None else min(left, _SECONDS)
+            )
         except grpc.RpcError as error:
             code = error.code()
             if code is Code.INVALID_ARGUMENT:

@@ -34,8 +34,8 @@ from serving.warm_up import read_records
 class Model(Protocol):
     """Whoever computes: a `LocalModel`, or a `RemoteModel`."""
 
-    def run(self, signature: str, inputs: Arrays) -> Arrays:
-        """All outputs of a signature, inputs as it defines them. Raises: RequestError."""
+    def run(self, signature: str, inputs: Arrays, call: Call) -> Arrays:
+        """All outputs of a signature, inputs as it defines them, for as long as `call` waits. Raises: RequestError."""
 
     def spoiled(self, inputs: Arrays) -> np.ndarray:
         """See `Batcher`."""
@@ -150,7 +150,7 @@ class Servable:
             check_array(name, inputs[name], *kind_of(info))
         check_rows(inputs)
         self._check_content(inputs)
-        return self._batcher.ask(signature, inputs, call) if signature in self._batched else self._model.run(signature, inputs)
+        return (self._batcher.ask if signature in self._batched else self._model.run)(signature, inputs, call)
 
     def _check_content(self, inputs: Arrays) -> None:
         for photo in inputs["image"].tolist() if "image" in inputs else ():

@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from serving import logs, settings
+from serving import logs, remote, settings
 from serving.batcher import Batching
 from serving.call import RequestError
 from serving.flags import add_flags
@@ -59,14 +59,14 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     token = arguments.token_file.read_text(encoding="utf-8").strip() if arguments.token_file else ""
     if arguments.token_file and not token:
         raise settings.SettingsError(f"{arguments.token_file}: holds no token")
-    read = settings
+    read, usual = settings, remote.BATCHING if arguments.embedder else Batching()
     batching, tls, page = arguments.batching_parameters_file, arguments.ssl_config_file, arguments.monitoring_config_file
     return Settings(
         models,
         arguments.port,
         arguments.rest_api_port or None,
         arguments.host,
-        read.read_batching(batching) if batching else Batching(),
+        read.read_batching(batching, usual) if batching else usual,
         read.read_tls(tls) if tls else None,
         token,
         read.read_metrics_path(page) if page else settings.METRICS_PATH,

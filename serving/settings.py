@@ -3,7 +3,7 @@
 `tensorflow-serving-api` carries ModelServerConfig alone; of the other messages only the fields are written down here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +54,9 @@ class Tls:
     client_verify: bool = False
 
 
-def read_batching(path: Path) -> Batching:
-    """`--batching_parameters_file`. A wait, paddings and allowed sizes are read and not used: batching here is greedy.
+def read_batching(path: Path, usual: Batching | None = None) -> Batching:
+    """`--batching_parameters_file`; what it leaves out is as `usual`. A wait, paddings and allowed sizes are read and not
+    used: batching here is greedy.
 
     Raises: SettingsError, OSError.
     """
@@ -65,7 +66,7 @@ def read_batching(path: Path) -> Batching:
     for name, value in values.items():
         if value < 1:
             raise SettingsError(f"{path}: {name} must be at least 1; got {value}")
-    return Batching(**values)
+    return replace(usual or Batching(), **values)
 
 
 def read_tls(path: Path) -> Tls:

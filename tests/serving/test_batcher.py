@@ -20,7 +20,7 @@ class Model:
         self.go = threading.Semaphore(0)
         self.ran: list[tuple[str, list[int]]] = []
 
-    def run(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def run(self, signature: str, inputs: dict[str, np.ndarray], call: Call) -> dict[str, np.ndarray]:
         self.go.acquire()
         self.ran.append((signature, inputs["x"].tolist()))
         if 13 in inputs["x"]:
@@ -176,7 +176,7 @@ def test_who_went_away_costs_no_computing(model: Model) -> None:
 
 
 def test_a_defect_reaches_its_request_and_the_worker_lives() -> None:
-    def run(_: str, inputs: dict[str, np.ndarray]) -> dict[str, Any]:
+    def run(_: str, inputs: dict[str, np.ndarray], _call: Call) -> dict[str, Any]:
         if inputs["x"][0] == 1:
             raise MemoryError("too large")
         return {"y": inputs["x"]}
@@ -204,8 +204,31 @@ def test_closing_answers_what_waits_and_takes_no_more(model: Model) -> None:
 
 def test_the_largest_batch_and_its_time_are_observed() -> None:
     seen: list[tuple[str, int, float]] = []
-    batcher = Batcher(lambda _, inputs: inputs, Batching(), lambda *what: seen.append(what))
+    batcher = Batcher(lambda _, inputs, _call: inputs, Batching(), lambda *what: seen.append(what))
     batcher.ask("x", {"x": np.arange(5)}, Call())
     ((signature, rows, seconds),) = seen
     assert (signature, rows) == ("x", 5)
     assert seconds >= 0
+
+
+def test_a_batch_runs_for_as_long_as_any_of_it_waits_and_fails_as_one_where_none_is_at_fault() -> None:
+    calls: list[Call] = []
+    go = threading.Event()
+
+    def run(_: str, inputs: dict[str, np.ndarray], call: Call) -> dict[str, Any]:
+        assert go.wait(10)
+        calls.append(call)
+        raise RequestError(Code.UNAVAILABLE, "nobody there") if len(inputs["x"]) > 1 else invalid("alone")
+
+    batcher, pool = Batcher(run, Batching()), ThreadPoolExecutor(4)
+    asked = [Call(20), Call(60), Call(40)]
+    first = pool.submit(batcher.ask, "x", {"x": np.array([0])}, Call(10))
+    wait_for(lambda: first.running() and not batcher.waiting())
+    others = [pool.submit(batcher.ask, "x", {"x": np.array([1])}, call) for call in asked]
+    wait_for(lambda: batcher.waiting() == 3)
+    go.set()
+    for answer in (first, *others):
+        with pytest.raises(RequestError):
+            answer.result(10)
+    assert len(calls) == 2  # not again by halves
+    assert calls[1] is asked[1]

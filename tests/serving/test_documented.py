@@ -17,6 +17,7 @@ from serving.http_server import Limits
 from serving.photos import MOST_PIXELS
 from serving.policy import ModelConfig, Policy, RequestLogging, configs_of
 from serving.protos import model_server_config_pb2
+from serving.remote import BATCHING
 from serving.signatures import MOST_ROWS
 
 ROOT = Path(__file__).parents[2]
@@ -60,7 +61,7 @@ def test_the_numbers_are_the_codes() -> None:
         f"REST connections | {limits.connections}, {limits.idle_seconds:g} seconds of silence",
         f"`max_batch_size` rows ({batching.max_batch_size})",
         f"`max_enqueued_batches` ({batching.max_enqueued_batches})",
-        f"`num_batch_threads` ({batching.num_batch_threads})",
+        f"`num_batch_threads` ({batching.num_batch_threads}) workers, {BATCHING.num_batch_threads} with `--embedder`",
     ):
         assert words in TEXT
 

@@ -1,5 +1,6 @@
 """The retrieval tier: another server runs the network. The embedder here is the embedded server, asked as the real one."""
 
+import argparse
 import subprocess
 import sys
 import threading
@@ -14,11 +15,14 @@ import pytest
 
 from serving import manager as managing
 from serving import release
+from serving.batcher import Batching
 from serving.client import Client, ClientError
+from serving.flags import add_flags
 from serving.manager import Status
 from serving.policy import ModelConfig, Policy
 from serving.protos import meta_graph_pb2, model_service_pb2_grpc, prediction_service_pb2_grpc
-from serving.remote import RemoteModel
+from serving.remote import BATCHING, RemoteModel
+from serving.serve import _settings
 from serving.server import Server, Settings
 from tests.serving.drawn import Drawn
 
@@ -109,10 +113,14 @@ def test_a_version_is_waited_for_and_then_taken(
 
 
 class Astray:
-    """Hands everything on to a real embedder, and once `version` is set, says that this one answered."""
+    """Hands everything on to a real embedder, and once `version` is set, says that this one answered.
+
+    A Predict goes on once as many wait as `together` asks for; `left` is how long its caller would have waited.
+    """
 
     def __init__(self, address: str) -> None:
         self.version, self._channel = 0, grpc.insecure_channel(address)
+        self.together, self.left = threading.Barrier(1), list[float]()
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._states = model_service_pb2_grpc.ModelServiceStub(self._channel)
         self._server = grpc.server(ThreadPoolExecutor(4))
@@ -121,7 +129,9 @@ class Astray:
         self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
         self._server.start()
 
-    def Predict(self, request: Any, _: Any) -> Any:  # noqa: N802
+    def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.left.append(context.time_remaining())
+        self.together.wait(20)
         answer = self._stub.Predict(request, timeout=30)
         if self.version:
             answer.model_spec.version.value = self.version
@@ -154,6 +164,40 @@ def test_vectors_of_another_version_are_not_taken(releases: Path, serve: Serve, 
         astray.version = 0
         assert client.search(photo(40), "pocket", 1)[0].id.startswith("v1-")  # the former goes on answering
     astray.close()
+
+
+def test_calls_run_side_by_side_for_as_long_as_their_callers_wait(releases: Path, serve: Serve, photo: Any) -> None:
+    embedder = serve(releases)
+    until(lambda: embedder.manager.ready()["m3net"])
+    astray = Astray(embedder.address)
+    tier = serve(releases, embedder=astray.address, batching=BATCHING)
+    until(lambda: tier.manager.ready()["m3net"])
+    with Client(tier.address, timeout=25) as client, ThreadPoolExecutor(2) as pool:
+        astray.together, astray.left = threading.Barrier(2), []
+        slow = pool.submit(client.classify, photo(1)), pool.submit(client.search, photo(40), "pocket", 1)
+        assert [len(one.result(30)) for one in slow] == [2, 1]
+        assert len(astray.left) == 2
+        assert all(0 < left <= 25 for left in astray.left)
+        astray.together = threading.Barrier(2)
+    with Client(tier.address, timeout=2) as client, pytest.raises(ClientError) as caught:
+        client.classify(photo(1))  # that nobody joins
+    assert caught.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+    astray.together.abort()
+    astray.close()
+
+
+def test_several_calls_at_once_unless_a_file_says_otherwise(tmp_path: Path) -> None:
+    def batching(*flags: str | Path) -> Batching:
+        parser = argparse.ArgumentParser()
+        add_flags(parser, rest_api_port=0)
+        return _settings(parser.parse_args([str(tmp_path), *map(str, flags)])).batching
+
+    (file := tmp_path / "batching").write_text("max_batch_size { value: 8 }")
+    beside, given = ("--embedder", "127.0.0.1:9"), ("--batching-parameters-file", file)
+    assert [batching(*flags).num_batch_threads for flags in ((), beside, given, (*beside, *given))] == [1, 8, 1, 8]
+    assert batching(*beside, *given).max_batch_size == 8
+    file.write_text("num_batch_threads { value: 2 }")
+    assert batching(*beside, *given).num_batch_threads == 2
 
 
 def states(server: Server) -> list[tuple[int, int, str]]:
