@@ -3,8 +3,13 @@
 import dataclasses
 from typing import Any
 
+# Not by way of tfx.v1, which has the same and imports Google's AI platform with it: a fifth of what a run imports.
 from tfx import types
-from tfx import v1 as tfx
+from tfx.components import ExampleValidator, SchemaGen, StatisticsGen, Trainer, Tuner
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.dsl.components.common.resolver import Resolver
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
 from tfx.types import standard_artifacts
 
 from components import artifacts
@@ -32,7 +37,7 @@ def create_pipeline(
     metadata: Any = None,
     memory: str = "",
     release: bool = True,
-) -> tfx.dsl.Pipeline:
+) -> Pipeline:
     """The pipeline of `config`; with `data.labels_only`, its beginning: the catalogue and the judge of its labels.
 
     Args:
@@ -96,14 +101,14 @@ def _training(config: Config, examples: Any, labels: list[Any], recall: Any) -> 
     # Blessed before these Examples were made: a run with nothing changed then begins with the same model, and is all cache.
     warm = (recall or _baseline(examples.outputs["examples"], "warm_start")) if config.training.warm_start == "last" else None
     tuner = _tuner(config, examples, labels[1]) if config.tuning.trials else None
-    trainer = tfx.components.Trainer(
+    trainer = Trainer(
         base_model=warm.outputs["model"] if warm else None,
         examples=examples.outputs["examples"],
         hyperparameters=tuner.outputs["best_hyperparameters"] if tuner else None,
         schema=labels[1].outputs["schema"],
         run_fn="models.trainer.run_fn",
-        train_args=tfx.proto.TrainArgs(splits=["train"]),
-        eval_args=tfx.proto.EvalArgs(splits=["valid"]),
+        train_args=TrainArgs(splits=["train"]),
+        eval_args=EvalArgs(splits=["valid"]),
         custom_config={"model": dataclasses.asdict(config.model), "training": dataclasses.asdict(config.training)},
     )
     for node in filter(None, (tuner, trainer)):
@@ -111,20 +116,20 @@ def _training(config: Config, examples: Any, labels: list[Any], recall: Any) -> 
     return [*filter(None, (warm if not recall else None, tuner)), trainer]
 
 
-def _tuner(config: Config, examples: Any, schema: Any) -> tfx.components.Tuner:
+def _tuner(config: Config, examples: Any, schema: Any) -> Tuner:
     parts = ("model", "training", "tuning")
-    return tfx.components.Tuner(
+    return Tuner(
         examples=examples.outputs["examples"],
         schema=schema.outputs["schema"],
         tuner_fn="models.tuner.tuner_fn",
-        train_args=tfx.proto.TrainArgs(splits=["train"]),
-        eval_args=tfx.proto.EvalArgs(splits=["valid"]),
+        train_args=TrainArgs(splits=["train"]),
+        eval_args=EvalArgs(splits=["valid"]),
         custom_config={part: dataclasses.asdict(getattr(config, part)) for part in parts},
     )
 
 
-def _pipeline(config: Config, root: str, metadata: Any, steps: list[Any]) -> tfx.dsl.Pipeline:
-    return tfx.dsl.Pipeline(
+def _pipeline(config: Config, root: str, metadata: Any, steps: list[Any]) -> Pipeline:
+    return Pipeline(
         pipeline_name=NAME,
         pipeline_root=root,
         components=steps,
@@ -142,14 +147,14 @@ def _passed(labels: list[Any]) -> tuple[types.BaseChannel, types.BaseChannel]:
 def _validated(config: Config, labels: types.BaseChannel, recall: Any) -> list[Any]:
     """Statistics of the labels, their schema (the second), what leaves it, the last run's, and the judge (the last)."""
     validation = config.validation
-    statistics = tfx.components.StatisticsGen(examples=labels)
+    statistics = StatisticsGen(examples=labels)
     found = statistics.outputs["statistics"]
     schema = (
-        tfx.components.ImportSchemaGen(schema_file=validation.schema)
+        ImportSchemaGen(schema_file=validation.schema)
         if validation.schema
-        else tfx.components.SchemaGen(statistics=found, infer_feature_shape=False)
+        else SchemaGen(statistics=found, infer_feature_shape=False)
     )
-    anomalies = tfx.components.ExampleValidator(statistics=found, schema=schema.outputs["schema"])
+    anomalies = ExampleValidator(statistics=found, schema=schema.outputs["schema"])
     before = recall or _statistics_before(found)
     judge = LabelValidator(
         labels=labels,
@@ -164,20 +169,20 @@ def _validated(config: Config, labels: types.BaseChannel, recall: Any) -> list[A
     return [statistics, schema, anomalies, before, judge]
 
 
-def _statistics_before(current: types.BaseChannel) -> tfx.dsl.Resolver:
+def _statistics_before(current: types.BaseChannel) -> Resolver:
     channels = {
-        "statistics": tfx.dsl.Channel(type=standard_artifacts.ExampleStatistics),
-        "checks": tfx.dsl.Channel(type=artifacts.LabelChecks),
+        "statistics": types.Channel(type=standard_artifacts.ExampleStatistics),
+        "checks": types.Channel(type=artifacts.LabelChecks),
         StatisticsBefore.CURRENT: current,
     }
-    return tfx.dsl.Resolver(strategy_class=StatisticsBefore, **channels).with_id("last_statistics")
+    return Resolver(strategy_class=StatisticsBefore, **channels).with_id("last_statistics")
 
 
-def _baseline(current: types.BaseChannel, name: str = "last_blessed_model") -> tfx.dsl.Resolver:
+def _baseline(current: types.BaseChannel, name: str = "last_blessed_model") -> Resolver:
     """The last model that was blessed before `current` was made."""
     channels = {
-        "model": tfx.dsl.Channel(type=standard_artifacts.Model),
-        "model_blessing": tfx.dsl.Channel(type=standard_artifacts.ModelBlessing),
+        "model": types.Channel(type=standard_artifacts.Model),
+        "model_blessing": types.Channel(type=standard_artifacts.ModelBlessing),
         BlessedBefore.CURRENT: current,
     }
-    return tfx.dsl.Resolver(strategy_class=BlessedBefore, **channels).with_id(name)
+    return Resolver(strategy_class=BlessedBefore, **channels).with_id(name)
