@@ -32,6 +32,7 @@ class Outcome:
     rejected: int
     rejects: Path  # the folder that lists them
     time: str  # in words
+    seconds: dict[str, float]  # inside each component that ran
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,8 @@ def _outcome(output: Path, progress: Progress, last: str) -> Outcome:
         reason = infra.custom_properties["reason"].string_value or reason
         pushed = _made(output, "Releaser", "pushed_model").custom_properties["pushed_version"].string_value
         release = int(pushed) if pushed else None
-    return Outcome(results, reason, release, counts.get("rejected", 0), examples / "rejects", progress.summary())
+    rejected = counts.get("rejected", 0)
+    return Outcome(results, reason, release, rejected, examples / "rejects", progress.summary(), progress.work)
 
 
 def _made(output: Path, component: str, key: str) -> Any:

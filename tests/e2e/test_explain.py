@@ -1,5 +1,6 @@
 """A release is explained from its run, and from itself alone once it is far from it."""
 
+import csv
 import json
 import shutil
 import sqlite3
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.plan import rates_of
 from serving.release import MODEL_CARD, read_manifest, verify
 from tests.e2e.conftest import m3net
 
@@ -35,6 +37,21 @@ def test_metadata_tells_what_made_it(output: Path, catalogue: Path) -> None:
         (run,) = database.execute("SELECT Context.name FROM Context JOIN Type ON Type.id = type_id WHERE Type.name = 'pipeline_run'"
                                   " ORDER BY Context.id LIMIT 1").fetchone(),  # fmt: skip
     assert run[0] == steps["CatalogueGen"]["run"]
+
+
+def test_a_plan_goes_by_what_the_run_measured(output: Path) -> None:
+    rates = rates_of(output)
+    with sqlite3.connect(output / "tfx" / "metadata.sqlite") as database:
+        times = "(last_update_time_since_epoch - create_time_since_epoch) / 1000.0"
+        query = (
+            f"SELECT {times} FROM Execution JOIN Type ON Type.id = type_id WHERE Type.name LIKE '%.' || ? ORDER BY Execution.id"
+        )
+        ingest, embed = (database.execute(query, (one,)).fetchone()[0] for one in ("CatalogueGen", "Embedder"))
+    assert (80 / rates.ingest, 80 / rates.embed) == (pytest.approx(ingest), pytest.approx(embed))
+    (history,) = (output / "tfx/artifacts/Trainer/model_run").glob("*/history.csv")
+    with history.open(newline="") as file:
+        (epoch,) = csv.DictReader(file)
+    assert (rates.epochs, rates.train) == (1, float(epoch["images_per_second"]))
 
 
 def test_a_copy_far_from_its_run_tells_what_its_manifest_holds_and_says_so(output: Path, tmp_path: Path) -> None:

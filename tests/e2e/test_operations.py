@@ -39,6 +39,8 @@ def test_metrics_of_a_run_are_in_prometheus_format_and_agree_with_its_results(wa
     assert float(values["m3net_release_version"]) == 1
     assert float(values["m3net_run_success"]) == 1
     assert float(values['m3net_component_seconds{component="Trainer"}']) >= 0
+    start, end, last = (float(values[f"m3net_run_{one}_timestamp_seconds"]) for one in ("start", "end", "last_success"))
+    assert start < end == pytest.approx(last, abs=1)
 
 
 def test_every_line_of_a_run_and_its_server_is_json_with_the_run(watched: tuple[Path, str]) -> None:
@@ -57,6 +59,8 @@ def test_every_line_of_a_run_and_its_server_is_json_with_the_run(watched: tuple[
 
 def test_a_failure_names_component_input_and_what_to_do(catalogue: Path, tmp_path: Path) -> None:
     (tmp_path / "schema.pbtxt").write_text("no schema {")
+    (tmp_path / "out").mkdir()  # where a run came through once, which the failed one's metrics still say
+    (tmp_path / "out" / "metrics.prom").write_text("m3net_run_last_success_timestamp_seconds 1700000000.5\n")
     command = ["run", "--catalogue", str(catalogue), "--output", str(tmp_path / "out"), "--set",
                f"validation.schema={tmp_path}/schema.pbtxt"]  # fmt: skip
     done = subprocess.run([sys.executable, "-m", "pipeline.cli", *command], capture_output=True, text=True, check=False)
@@ -66,6 +70,7 @@ def test_a_failure_names_component_input_and_what_to_do(catalogue: Path, tmp_pat
     assert "run again, what is finished is kept" in last
     text = (tmp_path / "out" / "metrics.prom").read_text()
     assert "m3net_run_success 0.0" in text
+    assert "\nm3net_run_last_success_timestamp_seconds 1700000000.5\n" in text
     assert 'm3net_component_failed{component="ImportSchemaGen"} 1.0' in text
 
 
