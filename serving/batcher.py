@@ -42,6 +42,7 @@ class _Task:
     inputs: Arrays
     rows: int
     call: Call
+    left: bool = False  # nobody waits for it any more
     answer: "Future[Arrays]" = field(default_factory=Future)
 
 
@@ -93,7 +94,8 @@ class Batcher:
             raise RequestError(Code.CANCELLED, "the caller has gone") from None
 
     def _give_up(self, task: _Task) -> None:
-        """Nobody waits for it: its place in the queue is free at once."""
+        """Nobody waits for it: its place in the queue is free at once, and of its parts no further one is run."""
+        task.left = True
         if task.answer.cancel():
             with self._more:
                 if task in self._tasks:
@@ -114,6 +116,9 @@ class Batcher:
 
     def _work(self) -> None:
         while tasks := self._take():
+            for task in tasks:
+                if task.call.gone():
+                    task.answer.cancel()
             # From here on it can no longer be cancelled; what was, for nobody waits for it, costs no computing.
             if wanted := [task for task in tasks if task.answer.set_running_or_notify_cancel()]:
                 self._answer(wanted)
@@ -143,7 +148,7 @@ class Batcher:
         longest = max((task.call for task in tasks), key=lambda call: call.deadline)
         started = time.perf_counter()
         try:
-            outputs = self._run_parts(tasks[0].signature, inputs, rows, longest)
+            outputs = self._run_parts(tasks[0], inputs, rows, longest)
         except Exception as error:
             if len(tasks) == 1 or (isinstance(error, RequestError) and error.code in _OF_ALL):
                 for task in tasks:
@@ -169,11 +174,15 @@ class Batcher:
         sound = [task for task, is_bad in zip(tasks, bad, strict=True) if not is_bad]
         return [*([sound] if sound else []), *([task] for task, is_bad in zip(tasks, bad, strict=True) if is_bad)]
 
-    def _run_parts(self, signature: str, inputs: Arrays, rows: int, call: Call) -> Arrays:
-        """A request of more rows than one run takes is run part by part: its size costs time, not memory."""
+    def _run_parts(self, task: _Task, inputs: Arrays, rows: int, call: Call) -> Arrays:
+        """A request of more rows than one run takes is run part by part: its size costs time, not memory, and for no longer
+        than somebody waits."""
         most = self._settings.max_batch_size
         if rows <= most:
-            return self._run(signature, inputs, call)
-        starts = range(0, rows, most)
-        parts = [self._run(signature, {name: array[i : i + most] for name, array in inputs.items()}, call) for i in starts]
+            return self._run(task.signature, inputs, call)
+        parts = []
+        for start in range(0, rows, most):
+            if task.left or call.gone():
+                raise RequestError(Code.CANCELLED, "the caller has gone")
+            parts.append(self._run(task.signature, {name: array[start : start + most] for name, array in inputs.items()}, call))
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

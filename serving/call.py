@@ -27,13 +27,19 @@ class Call:
 
     Args:
         seconds: from now; None = for ever. on_end: registers what to do when the caller goes away, as gRPC's
-            `ServicerContext.add_callback`; false from it means that the caller has gone already.
+            `ServicerContext.add_callback`; false from it means that the caller has gone already. gone: the same where
+            nobody tells of it, and it has to be asked.
     """
 
-    def __init__(self, seconds: float | None = None, on_end: Callable[[Callable[[], object]], bool] | None = None) -> None:
+    def __init__(
+        self,
+        seconds: float | None = None,
+        on_end: Callable[[Callable[[], object]], bool] | None = None,
+        gone: Callable[[], bool] = lambda: False,
+    ) -> None:
         # time.monotonic, so that a clock that is set back neither ends a request nor keeps it for ever.
         self.deadline = math.inf if seconds is None else time.monotonic() + seconds
-        self._on_end = on_end
+        self._on_end, self.gone = on_end, gone
 
     def remaining(self) -> float | None:
         """Seconds; None = no deadline."""

@@ -6,12 +6,13 @@ Source of paths, codes and words: model_servers/http_rest_api_util.cc, http_rest
 import hmac
 import json
 import re
+import select
+import socket
 import ssl
 import sys
 import time
 from collections.abc import Callable
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import unquote
 
@@ -20,7 +21,7 @@ from google.protobuf.json_format import MessageToDict
 from serving import json_tensors
 from serving.call import Call, Code, RequestError, invalid
 from serving.calls import Calls
-from serving.http_server import HttpServer, Limits
+from serving.http_server import HttpHandler, HttpServer, Limits
 from serving.metrics import Metrics
 from serving.protos import get_model_metadata_pb2, get_model_status_pb2, model_pb2
 from serving.web.files import FILES, HEADERS
@@ -55,17 +56,17 @@ class RestServer(HttpServer):
         super().__init__(*where, _Handler, tls, limits or Limits())
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(HttpHandler):
     server: RestServer
     protocol_version = "HTTP/1.1"
     _asked: tuple[str, str]  # the model's name and the call, for the metrics; "" where it is none
     _size: int  # of the body
     server_version, sys_version = "m3net", ""
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802  (http.server's name)
         self._serve(self._get)
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802
         self._serve(self._post)
 
     def log_message(self, *_: Any) -> None:
@@ -134,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._predict(spec, body), _JSON
 
     def _predict(self, spec: Any, body: bytes) -> bytes:
-        calls, call = self.server.calls, Call(self.server.limits.seconds)
+        calls, call = self.server.calls, Call(self.server.limits.seconds, gone=self._gone)
         document = json_tensors.parse(body)
         request, rows = json_tensors.to_request(document, lambda name: calls.definition(spec, name))
         signature = request.model_spec.signature_name
@@ -142,6 +143,17 @@ class _Handler(BaseHTTPRequestHandler):
         request.model_spec.signature_name = signature
         request.output_filter.extend(json_tensors.output_filter(document))
         return json_tensors.to_json(calls.predict(request, call), rows)
+
+    def _gone(self) -> bool:
+        """Whether the client has closed its side; under TLS, where that cannot be seen from outside, it never has."""
+        waiting = select.poll()
+        try:
+            waiting.register(self.connection, select.POLLIN)
+            if isinstance(self.connection, ssl.SSLSocket) or not waiting.poll(0):
+                return False
+            return not self.connection.recv(1, socket.MSG_PEEK)
+        except (OSError, ValueError):  # reset, or closed here
+            return True
 
     def _route(self, pattern: re.Pattern[str], path: str) -> re.Match[str]:
         found = pattern.fullmatch(path)

@@ -175,6 +175,37 @@ def test_who_went_away_costs_no_computing(model: Model) -> None:
     assert [numbers for _, numbers in model.ran] == [[0], [3]]
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_of_a_large_request_no_further_part_is_run_for_nobody(model: Model, late: bool) -> None:
+    gone: list[Callable[[], object]] = []
+    asked = Asked(model, max_batch_size=2)
+    call = Call(0.2) if late else Call(on_end=lambda stop: gone.append(stop) is None)
+    large, patient = asked.ask(1, 2, 3, 4, 5, 6, call=call), asked.ask(7)
+    model.go.release()
+    wait_for(lambda: len(model.ran) == 1)  # and the second part is with the model
+    if not late:
+        gone[0]()
+    else:
+        wait_for(large.done)
+    model.go.release(9)
+    with pytest.raises(RequestError) as caught:
+        large.result(10)
+    assert caught.value.code is (Code.DEADLINE_EXCEEDED if late else Code.CANCELLED)
+    assert patient.result(10) == [14]
+    assert [numbers for _, numbers in model.ran] == [[1, 2], [3, 4], [7]]
+
+
+def test_who_is_found_gone_costs_no_computing(model: Model) -> None:
+    asked = Asked(model, max_batch_size=4)
+    first, gone, patient = asked.occupied(), asked.ask(1, call=Call(gone=lambda: True)), asked.ask(2)
+    model.go.release(9)
+    assert (first.result(10), patient.result(10)) == ([0], [4])
+    with pytest.raises(RequestError) as caught:
+        gone.result(10)
+    assert caught.value.code is Code.CANCELLED
+    assert [numbers for _, numbers in model.ran] == [[0], [2]]
+
+
 def test_a_defect_reaches_its_request_and_the_worker_lives() -> None:
     def run(_: str, inputs: dict[str, np.ndarray], _call: Call) -> dict[str, Any]:
         if inputs["x"][0] == 1:

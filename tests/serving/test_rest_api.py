@@ -166,6 +166,29 @@ def test_a_client_that_falls_silent_is_let_go_and_holds_up_nobody(rest: Any) -> 
     assert ask(server, "GET", "/v1/models/m3net")[0] == 200
 
 
+def test_where_all_places_are_taken_the_longest_idle_makes_room(rest: Any) -> None:
+    server = rest(limits=Limits(connections=3))
+    half, *idle = [socket.create_connection(server.server_address[:2], timeout=5) for _ in range(3)]
+    half.sendall(b"GET /v1/mod")
+    used = http.client.HTTPConnection(server.address, timeout=20)
+    for _ in range(2):  # the second time on the same connection
+        used.request("GET", "/v1/models/m3net")
+        assert used.getresponse().read()
+    assert idle[0].recv(1) == b""
+    half.sendall(b"els/m3net HTTP/1.1\r\nHost: x\r\n\r\n")  # it had begun to ask, and is not idle
+    assert half.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+    idle[1].sendall(b"GET /v1/models/m3net HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert idle[1].recv(1 << 16).startswith(b"HTTP/1.1 200 ")  # one place was needed, and one was taken
+    for begun in (half, idle[1]):
+        begun.sendall(b"GET")
+    used.sock.sendall(b"GET")
+    time.sleep(0.2)
+    with socket.create_connection(server.server_address[:2], timeout=5) as none_left:
+        assert none_left.recv(1) == b""
+    for one in (half, *idle, used):
+        one.close()
+
+
 class Slow(Calls):
     """Answers status after a while, and knows of deadlines."""
 

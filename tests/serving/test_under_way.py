@@ -1,5 +1,8 @@
 """What is under way in a server: how much of it there may be, and that nothing is computed for those who have gone."""
 
+import base64
+import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -38,9 +41,9 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def running(releases: Path) -> Iterator[Server]:
+def running(releases: Path, **settings: Any) -> Iterator[Server]:
     """A server in this process, once it answers."""
-    server = Server(Settings({"m3net": ModelConfig(releases)}))
+    server = Server(Settings({"m3net": ModelConfig(releases)}, **settings))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -94,6 +97,42 @@ def test_a_client_that_leaves_is_not_computed_for(releases: Path, photo: Any) ->
             late.result()
         model.go.set()
         assert [len(calls[place].result().outputs) for place in (0, 2)] == [1, 1]
+        assert model.ran == [1, 1]
+
+
+def test_the_parts_of_a_large_request_end_with_its_caller(releases: Path, photo: Any) -> None:
+    with running(releases) as server, held(server) as model, grpc.insecure_channel(server.address) as channel:
+        predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
+        large = request("embed", [photo(1)] * 1024)
+        leaver, late = predict.future(large, timeout=60), predict.future(large, timeout=1)
+        wait_until(lambda: model.batcher.waiting() == 1024)  # one is with the model, the other waits
+        leaver.cancel()
+        with pytest.raises(grpc.RpcError):
+            late.result()
+        patient = predict.future(request("embed", [photo(1)]), timeout=60)
+        time.sleep(0.2)  # until the server has heard of it
+        model.go.set()
+        assert len(patient.result().outputs) == 1
+        assert model.ran == [32, 1]
+
+
+def test_a_client_of_rest_that_leaves_is_not_computed_for(releases: Path, photo: Any) -> None:
+    body = json.dumps({"instances": [{"image": {"b64": base64.b64encode(photo(1)).decode()}, "attribute": "pocket"}]})
+    head = f"POST /v1/models/m3net:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    with running(releases, rest_port=0) as server, held(server) as model:
+        assert server.rest
+        clients = []
+        for waiting in (0, 1, 2):
+            clients.append(socket.create_connection(server.rest.server_address[:2], timeout=20))
+            clients[-1].sendall((head + body).encode())
+            wait_until(lambda waiting=waiting: model.batcher.waiting() == waiting)
+            time.sleep(0.05)
+        clients[1].close()
+        time.sleep(0.1)
+        model.go.set()
+        for place in (0, 2):
+            assert clients[place].recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+            clients[place].close()
         assert model.ran == [1, 1]
 
 
