@@ -1,5 +1,6 @@
 """Fixtures of a drawn release and of servers that answer from it."""
 
+import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,6 +9,17 @@ import pytest
 from serving import release
 from tests.serving import drawn as drawing
 from tests.serving.drawn import Drawn, Running
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _many_files() -> Iterator[None]:
+    """As many open files as 10,000 connections need, here and in the servers that are started, if the system lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 16_000 if hard == resource.RLIM_INFINITY else min(hard, 16_000)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.fixture(scope="session")

@@ -249,12 +249,14 @@ def test_the_end_does_not_wait_for_a_release_that_loads(
     assert not running.is_alive()
 
 
-# As many as both processes may hold open: 10,000 where the limit of open files allows it, and room for the rest.
-IDLE = max(100, min(10_000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 2_000))
+IDLE = 10_000
 
 
 @pytest.mark.slow
 def test_idle_connections(address: str, photo: Any) -> None:
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if 0 <= most < IDLE + 2_000:
+        pytest.skip(f"{IDLE:,} connections and what else is open do not fit into this machine's limit of {most:,} open files")
     host, port = address.rsplit(":", 1)
     idle = []
     try:
