@@ -1,5 +1,5 @@
 # The two commands of the README: `make run` and `make test`. Both set up what they need.
-.PHONY: run test quick test-cluster test-kills setup lint lock
+.PHONY: run test quick test-cluster test-kills test-kubeflow setup lint lock
 
 CATALOGUE ?=
 OUTPUT ?= runs/sample
@@ -25,6 +25,10 @@ test-cluster:  ## ingestion, embedding and evaluation on a real Flink on loopbac
 test-kills:  ## kill -9 at ten random moments of a run, and on; some minutes
 	@sh .ci/setup dev
 	M3NET_KILLS=10 $(BIN)/python -m pytest -s tests/e2e/test_kills.py
+
+test-kubeflow:  ## every step of the Kubeflow package by its own command; some minutes
+	@sh .ci/setup dev
+	M3NET_REAL_STEPS=1 $(BIN)/python -m pytest tests/e2e/test_kubeflow_steps.py
 
 lint:  ## style, types and the import rule
 	$(BIN)/ruff check .

@@ -48,6 +48,7 @@ class KubeflowConfig:
     )
     volumes: dict[str, Any] = field(default_factory=lambda: {"m3net-releases": RELEASES})  # a claim: where it is mounted
     secrets: dict[str, Any] = field(default_factory=dict)  # a secret: {its key: the variable of every step's environment}
+    log_format: str = "text"  # of every step; or "json", each line with its run and step
     resources: dict[str, Any] = field(default_factory=dict, metadata={"each": StepConfig})  # a step, or default: what it gets
 
     def of(self, step: str) -> StepConfig:
@@ -94,6 +95,8 @@ def broken(config: KubeflowConfig) -> Iterator[str]:
     for name, keys in config.secrets.items():
         if not (re.fullmatch(_NAME, str(name)) and isinstance(keys, dict) and all(_variable(one) for one in keys.values())):
             yield f"kubeflow.secrets: the name of a secret: {{key: VARIABLE}}; got {name}: {keys}"
+    if config.log_format not in ("text", "json"):
+        yield f"kubeflow.log_format: {unknown('format', config.log_format, ('text', 'json'))}"
     for step, given in config.resources.items():
         if step not in (*STEPS, DEFAULT):
             yield f"kubeflow.resources: {unknown('step', step, (*STEPS, DEFAULT))}"

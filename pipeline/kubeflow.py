@@ -77,6 +77,7 @@ def _equip(config: KubeflowConfig, name: str, task: dict[str, Any], container: d
     """Image, arguments of pipeline.step, CPU, memory, GPUs and retries of the step `name`."""
     given = config.of(name)
     container["image"] = given.image or config.image
+    container["env"] = [{"name": "M3NET_LOG_FORMAT", "value": config.log_format}]
     own = ["--step", name, "--compiled_by", metadata.version("m3net")]
     container["args"] = [*own, *(["--artifacts", config.artifacts] if config.artifacts else []), *container["args"]]
     resources: dict[str, Any] = {"cpuLimit": given.cpu, "memoryLimit": given.memory}

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import tempfile
+import traceback
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 from components.errors import InputError
 from models.backend import choose
+from serving import logs
 
 ABSENT = "absent"  # as components.memory.executor marks what is not there
 _SCHEMES = ("minio", "s3", "gs")
@@ -79,7 +81,10 @@ def returned(made: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the step. Returns: 0; 2 for what a user can mend, with one line on stderr."""
+    """Runs the step. Returns: 0; 2 for what a user can mend, with one line on stderr; 1 for what else ends it, as a JSON line.
+
+    M3NET_LOG_FORMAT=json makes every line on stdout and stderr JSON, with the run and the step. Raises: what else ends it, as text.
+    """
     parser = argparse.ArgumentParser(prog="pipeline.step", allow_abbrev=False)
     parser.add_argument("--step", required=True)
     parser.add_argument("--compiled_by", required=True)
@@ -88,6 +93,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json_serialized_invocation_args", required=True)
     parser.add_argument("--json_serialized_inputs_spec_args", default="{}")
     arguments, beam = parser.parse_known_args(argv)
+    if not logs.chosen(None):
+        return _explained(arguments, beam)
+    with logs.structured(stdout=True):
+        logs.FIELDS.update(run=_run_id(arguments), component=arguments.step)
+        try:
+            return _explained(arguments, beam)
+        finally:
+            logs.FIELDS.clear()
+
+
+def _explained(arguments: argparse.Namespace, beam: list[str]) -> int:
     if (here := metadata.version("m3net")) != arguments.compiled_by:
         print(f"m3net {arguments.step}: the package is of m3net {arguments.compiled_by}, the image of {here}; "
               "compile it anew, or name an image of that version in kubeflow.image", file=sys.stderr)  # fmt: skip
@@ -97,11 +113,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         from pipeline.verbs import mendable
 
-        if not mendable(error):
+        line = f"m3net {arguments.step}: {' '.join(str(error).split())}"
+        if mendable(error):
+            print(line, file=sys.stderr)
+            return 2
+        if not isinstance(sys.stderr, logs.JsonLines):
             raise
-        print(f"m3net {arguments.step}: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        sys.stderr.say(line, exception=traceback.format_exc())
+        return 1
     return 0
+
+
+def _run_id(arguments: argparse.Namespace) -> str:
+    """Of Kubeflow's run: it stands in what is made, <root>/<pipeline>/<run>/<step>/..., and asked for as a parameter it would
+    make every step run anew."""
+    given = json.loads(arguments.json_serialized_invocation_args)
+    uris = [one["uri"] for _, one in _each(given, "outputs")]
+    return uris[0].partition(f"/{arguments.step}/")[0].rpartition("/")[2] if uris else ""
 
 
 def _run(arguments: argparse.Namespace, beam: list[str]) -> None:

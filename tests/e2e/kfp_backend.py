@@ -67,7 +67,8 @@ class Backend:
         file.parent.mkdir(parents=True)
         arguments = [one.replace("{{$}}", json.dumps(given)) for one in container["args"]]
         log = file.with_name("log")
-        code = _command([*container["command"], *arguments], log) if real else _forked(arguments, log)
+        own = {one["name"]: one["value"] for one in container["env"]}
+        code = _command([*container["command"], *arguments], log, own) if real else _forked(arguments, log, own)
         self.said[name] = log.read_text()
         assert code == 0, f"{name}: exit {code}\n{self.said[name][-3000:]}"
         self._record(name, given, json.loads(file.read_text()))
@@ -108,25 +109,26 @@ def _provided(component: Any, root: str) -> dict[str, Any]:
     }
 
 
-def _command(command: list[str], log: Path) -> int:
+def _command(command: list[str], log: Path, own: dict[str, str]) -> int:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     with log.open("w") as file:
-        environment = {**os.environ, "PATH": path, "PYTHONPATH": str(Path(__file__).parents[2])}
+        environment = {**os.environ, "PATH": path, "PYTHONPATH": str(Path(__file__).parents[2]), **own}
         return subprocess.run(command, env=environment, stdout=file, stderr=file, check=False).returncode
 
 
-def _forked(arguments: list[str], log: Path) -> int:
+def _forked(arguments: list[str], log: Path, own: dict[str, str]) -> int:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(WARM)
-    process = context.Process(target=_step, args=(arguments, log))
+    process = context.Process(target=_step, args=(arguments, log, own))
     process.start()
     process.join()
     return process.exitcode or 0
 
 
-def _step(arguments: list[str], log: Path) -> None:
+def _step(arguments: list[str], log: Path, own: dict[str, str]) -> None:
     from pipeline.step import main
 
+    os.environ |= own
     with log.open("w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

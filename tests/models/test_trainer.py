@@ -16,6 +16,7 @@ import tensorflow as tf
 from models import systems, trainer
 from models.backend import choose
 from models.errors import TrainingError
+from models.recipe import ModelConfig
 from models.sampling import Photos
 from models.taxonomy import Taxonomy
 from models.trainer import MODEL_FILE, run_fn
@@ -101,6 +102,21 @@ def test_a_training_that_was_stopped_goes_on_in_the_next_executions_folder(
     with (examples.parent / "Trainer/model_run/2/history.csv").open() as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2"]
     assert not list(states.iterdir())
+
+
+@pytest.mark.slow
+def test_a_base_model_is_where_it_begins(examples: Path, taxonomy: Taxonomy, capsys: pytest.CaptureFixture[str]) -> None:
+    before = systems.build(ModelConfig(**MODEL), taxonomy)
+    (first := examples.parent / "first").mkdir()
+    systems.save(before, first / MODEL_FILE)
+    given = arguments(examples)
+    given.custom_config["training"]["learning_rate"] = 0.0  # it ends where it began, but for batch statistics
+    given.base_model = f"{first}/Format-Serving"
+    run_fn(given)
+    assert "begins with the weights of the last blessed model" in capsys.readouterr().err
+    found = systems.load(examples.parent / "model" / MODEL_FILE)
+    for one, other in zip(before.trainable_variables, found.trainable_variables, strict=True):
+        np.testing.assert_array_equal(np.array(one), np.array(other), err_msg=one.path)
 
 
 def test_another_backend_than_the_recipes_is_refused(examples: Path) -> None:

@@ -12,19 +12,36 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+from pipeline.cli import main
 from pipeline.cluster import STEPS, StepConfig, idle, unmounted
 from pipeline.config import load
-from pipeline.options import parser
+from tests.pipeline.kfp_api import Api
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "pipeline" / "deploy"
 TEXT = (ROOT / "docs" / "kubeflow.md").read_text(encoding="utf-8")
+SHOP = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)[0]
+ACTS = ("create", "list", "update", "pause", "resume", "delete")
 LINES = [line for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
 
 
-@pytest.mark.parametrize("line", [line for line in LINES if line.startswith("m3net ")])
-def test_the_commands_are_ones(line: str) -> None:
-    parser().parse_args(shlex.split(line)[1:])
+@pytest.mark.slow
+def test_the_commands_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The package of the page's configuration is written, and each line of the schedule goes to an API on loopback."""
+    (tmp_path / "shop.yaml").write_text(SHOP)
+    api = Api()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KF_PIPELINES_ENDPOINT", api.host)
+    commands, states = [line for line in LINES if line.startswith("m3net ")], []
+    for line in commands:
+        assert main(shlex.split(line)[1:]) == 0, capsys.readouterr().err
+        states.append([(one["trigger"]["cron_schedule"]["cron"][:8], one["mode"]) for one in api.runs])
+    api.shutdown()
+    api.server_close()
+    assert [line.split()[1:3] for line in commands[1:]] == [["schedule", act] for act in ACTS]
+    assert [len(one) for one in states] == [0, 1, 1, 1, 1, 1, 0]
+    assert [mode for one in states for _, mode in one] == ["ENABLE", "ENABLE", "ENABLE", "DISABLE", "ENABLE"]
+    assert states[1] != states[3]  # updated
 
 
 def test_every_other_command_is_of_a_cluster_or_of_another_test() -> None:
@@ -34,7 +51,7 @@ def test_every_other_command_is_of_a_cluster_or_of_another_test() -> None:
 
 
 def test_the_configuration_loads(tmp_path: Path) -> None:
-    (tmp_path / "shop.yaml").write_text(re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)[0])
+    (tmp_path / "shop.yaml").write_text(SHOP)
     config = load(tmp_path / "shop.yaml", ["kubeflow.artifacts=/releases/artifacts"])
     trainer, other = config.kubeflow.of("Trainer"), config.kubeflow.of("Embedder")
     assert (trainer.gpus, trainer.retries, trainer.timeout, trainer.memory) == (2, 2, 24.0, 32.0)

@@ -17,6 +17,7 @@ CONFIG = """
 training: {backend: jax}
 beam: {args: [--runner=FlinkRunner, --flink_master=flink:8081]}
 kubeflow:
+  log_format: json
   image: registry.example/m3net:1
   artifacts: /releases/artifacts
   volumes: {m3net-releases: /releases, m3net-data: /data}
@@ -59,6 +60,7 @@ def test_a_step_gets_what_it_should(documents: list[Any]) -> None:
     assert embedder["image"] == "registry.example/m3net:1"
     assert embedder["resources"] == {"cpuLimit": 2.0, "memoryLimit": 8.0}
     assert {"--runner=FlinkRunner", "--flink_master=flink:8081"} <= set(embedder["args"])
+    assert all(one["container"]["env"] == [{"name": "M3NET_LOG_FORMAT", "value": "json"}] for one in executors.values())
     assert all(one["retryPolicy"]["maxRetryCount"] == 1 for one in tasks.values())
     given = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     assert set(given) == {f"{name}_executor" for name in tasks}
@@ -118,6 +120,7 @@ def test_kubernetes_part_is_of_kubeflows_own_message(documents: list[Any]) -> No
         ("kubeflow.resources={Trainer: {tolerations: [gpu]}}", "tolerations: each has key"),
         ("kubeflow.resources={Trainer: {gpus: 1.5}}", "is a int"),
         ("kubeflow.image=Not An Image", "an image's name"),
+        ("kubeflow.log_format=jsn", 'no format "jsn"; did you mean "json"?'),
         ("training.backend=torch", 'no backend "torch"'),
         ("kubeflow.pipeline_root=/data", "begins with minio://"),
         ("kubeflow.volumes={m3net-releases: releases}", "an absolute path"),

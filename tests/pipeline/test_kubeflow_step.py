@@ -16,7 +16,7 @@ from pipeline.step import localised, main, prepared, returned
 
 GIVEN: dict[str, Any] = {
     "inputs": {
-        "parameterValues": {"epochs": 7.0, "custom_config": '{"model": {}, "training": {"epochs": 1, "seed": 3}}'},
+        "parameterValues": {"epochs": 7.0, "custom_config": '{"model": {}, "training": {"epochs": 1, "backend": "tensorflow"}}'},
         "artifacts": {
             "examples": {"artifacts": [{"name": "12", "uri": "minio://b/m/1/examples", "metadata": {}}]},
             "baseline": {"artifacts": [{"name": "13", "uri": "minio://b/m/1/model", "metadata": {"absent": 1.0}}]},
@@ -56,7 +56,7 @@ def test_what_tfx_is_given() -> None:
     }
     assert set(made["inputs"]["artifacts"]) == {"examples"}
     assert set(made["outputs"]["artifacts"]) == {"model"}
-    assert json.loads(made["inputs"]["parameterValues"]["custom_config"])["training"] == {"epochs": 7, "seed": 3}
+    assert json.loads(made["inputs"]["parameterValues"]["custom_config"])["training"] == {"epochs": 7, "backend": "tensorflow"}
     assert "epochs" not in made["inputs"]["parameterValues"]
     assert GIVEN["inputs"]["parameterValues"]["epochs"] == 7.0
 
@@ -82,6 +82,22 @@ def test_a_volume_that_cannot_be_written_is_one_line(capsys: pytest.CaptureFixtu
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("m3net Trainer: /sys/kernel/b/m/2 cannot be written (")
     assert "by fsGroup" in line
+
+
+def test_lines_are_json_with_run_and_step_where_the_environment_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("M3NET_LOG_FORMAT", "json")
+    made = json.loads(json.dumps(GIVEN).replace("minio://b/m/2/model", "minio://b/m/run-7/Trainer/0f3c/model"))
+    own = ["--step", "Trainer", "--executor_class_path", "x", "--json_serialized_invocation_args", json.dumps(made)]
+    assert main([*own, "--compiled_by", "9.9"]) == 2
+    del made["inputs"]["parameterValues"]["custom_config"]
+    own[-1] = json.dumps(made)
+    assert main([*own, "--compiled_by", metadata.version("m3net")]) == 1  # nothing that a user can mend
+    first, second = map(json.loads, capsys.readouterr().err.splitlines())
+    assert first["message"].startswith("m3net Trainer: the package is of m3net 9.9")
+    assert "KeyError: 'custom_config'" in second["exception"]
+    assert {(one["run"], one["component"]) for one in (first, second)} == {("run-7", "Trainer")}
 
 
 @pytest.mark.parametrize("python", [True, False])
