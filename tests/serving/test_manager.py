@@ -101,6 +101,20 @@ def test_reloads(releases: Path, managed: Callable[..., Manager]) -> None:
     assert manager.ready() == {"other": True}
 
 
+def test_a_reload_that_names_only_versions_that_are_not_there_takes_nothing_away(
+    releases: Path, managed: Callable[..., Manager]
+) -> None:
+    manager, named = managed(releases), config(releases, {})
+    named.model_config_list.config[0].model_version_policy.specific.versions.append(9)
+    manager.reload(named)
+    assert [answering(manager, one) for one in (spec(), spec(3), spec(9))] == [3, 3, "NOT_FOUND"]
+    (releases / "3").rename(releases / "9")
+    manifest = releases / "9" / release.MANIFEST
+    manifest.write_text(manifest.read_text().replace('"version": 3', '"version": 9'))
+    manager.refresh()  # once it comes, it takes over
+    assert [answering(manager, one) for one in (spec(), spec(3), spec(9))] == [9, "NOT_FOUND", 9]
+
+
 def test_a_reload_to_another_folder_takes_its_version_of_the_same_number(
     releases: Path, managed: Callable[..., Manager], compose_into: Callable[..., release.Manifest], tmp_path: Path
 ) -> None:

@@ -4,8 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 import tensorflow as tf
+from google.protobuf import text_format
+from tensorflow_serving.apis import model_management_pb2, model_service_pb2_grpc
 
 from serving import release
 from serving.client import Client, ClientError
@@ -52,7 +55,14 @@ def test_two_versions_a_label_and_a_log(
     config.write_text(CONFIG % (releases, 2, log))
     server.said("models.config read again")
     assert best(address, photo(40), label="stable") == expected[2]
+    reload = model_management_pb2.ReloadConfigRequest()
+    text_format.Parse(CONFIG % (releases, 1, log), reload.config)
+    with grpc.insecure_channel(address) as channel:
+        answer = model_service_pb2_grpc.ModelServiceStub(channel).HandleReloadConfigRequest(reload, timeout=60)
+    assert (answer.status.error_code, answer.status.error_message) == (0, "")
+    assert best(address, photo(40), label="stable") == expected[1]  # moved back, by a call
+    assert best(address, photo(40)) == expected[2]
     assert server.end() == 0
     files = list(tmp_path.glob("requests-*.tfrecord"))
-    assert sum(1 for file in files for _ in tf.data.TFRecordDataset(str(file))) == 6
+    assert sum(1 for file in files for _ in tf.data.TFRecordDataset(str(file))) == 8
     assert not any("Traceback" in line for line in server.lines)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
@@ -23,6 +24,7 @@ from serving.http_server import Limits
 from serving.policy import ModelConfig
 from serving.protos import model_pb2
 from serving.server import Server, Settings
+from serving.tensors import from_proto
 from tests.serving.load import request
 
 
@@ -114,6 +116,37 @@ def test_the_parts_of_a_large_request_end_with_its_caller(releases: Path, photo:
         model.go.set()
         assert len(patient.result().outputs) == 1
         assert model.ran == [32, 1]
+
+
+def test_a_deadline_that_is_over_in_the_server(releases: Path, photo: Any) -> None:
+    with running(releases) as server, held(server) as model, grpc.insecure_channel(server.address) as channel:
+        predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
+        # The server is told of a deadline, and the client knows of none that it could keep by itself.
+        late = predict.future(request("embed", [photo(1)]), metadata=[("grpc-timeout", "300m")])
+        with pytest.raises(grpc.RpcError) as caught:
+            late.result(timeout=30)
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        wait_until(lambda: 'status="DEADLINE_EXCEEDED"} 1' in server.metrics.page())
+        model.go.set()
+
+
+def test_one_bad_photo_among_sixteen_requests(releases: Path, photo: Any, drawn: Any) -> None:
+    with running(releases) as server, held(server) as model, grpc.insecure_channel(server.address) as channel:
+        predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
+        first = predict.future(request("embed", [photo(0)]), timeout=60)
+        time.sleep(0.5)  # it is with the model
+        asked = [photo(number)[:60] if number == 7 else photo(number) for number in range(16)]
+        calls = [predict.future(request("embed", [one]), timeout=60) for one in asked]
+        wait_until(lambda: model.batcher.waiting() == 16)
+        model.go.set()
+        assert len(first.result().outputs) == 1
+        for number, call in enumerate(calls):
+            if number == 7:
+                assert (call.code(), call.details()) == (grpc.StatusCode.INVALID_ARGUMENT, "Invalid PNG data, size 60")
+            else:
+                got = from_proto(call.result().outputs["vector"])
+                np.testing.assert_allclose(got, drawn(1).vectors([number], "pocket"), rtol=1e-5, atol=1e-5)
+        assert model.ran == [1, 16, 15, 1]
 
 
 def test_a_client_of_rest_that_leaves_is_not_computed_for(releases: Path, photo: Any) -> None:
