@@ -21,7 +21,8 @@ _SCHEMAS: Json = {
         "type": "object",
         "description": "Either rows (`instances`) or columns (`inputs`), as TF Serving takes them. Bytes are "
         '{"b64": "..."}. Signatures: embed (image, attribute; the default), classify (image), explain (image, attribute), '
-        "search (image, attribute, k), search_by_id (id, attribute, k); the last two in columns alone, k being one number.",
+        "search (image, attribute, k), search_by_id (id, attribute, k), search_by_class (class, attribute, k). Those that "
+        'search are asked in columns alone, k being one number, and take `where`, too: conditions "column=value".',
         "properties": {
             "signature_name": _TEXT,
             "output_filter": {"type": "array", "items": _TEXT, "description": "the outputs wanted; ours alone"},
