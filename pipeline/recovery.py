@@ -15,7 +15,7 @@ def recover(connection: Any, artifacts: Path) -> list[str]:
     """Marks executions that no process works on any more as failed, and removes what they had begun to write.
 
     The caller holds the output folder's lock, so whatever says RUNNING is dead. What components keep for their next try
-    lies in folders of their own (`staging/`, `training/`) and stays.
+    lies in folders of their own (`staging/`, `training/`, `search/`) and stays.
 
     Args: connection: of ML Metadata. artifacts: the pipeline's root.
     Returns: the components that were cut off, by name.

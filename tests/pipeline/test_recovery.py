@@ -23,13 +23,19 @@ def test_the_dead_are_closed_and_their_halves_removed(tmp_path: Path) -> None:
     root = tmp_path / "artifacts"
     for place in (f"Trainer/model/{ids[0]}", f"Trainer/model/{ids[1]}", f"Trainer/.system/executor_execution/{ids[0]}"):
         (root / place).mkdir(parents=True)
-    (root / "Trainer" / "training" / "0a1b").mkdir(parents=True)
+    for kept in ("Trainer/training/0a1b", "Tuner/search/2c3d"):
+        (root / kept).mkdir(parents=True)
     assert recover(connection, root) == ["Trainer", "Trainer"]
     found = {one.id: one.last_known_state for one in store.get_executions()}
     failed = proto.Execution.FAILED
     assert [found[one] for one in ids] == [failed, proto.Execution.COMPLETE, failed, proto.Execution.CACHED]
     left = {path.relative_to(root).as_posix() for path in root.glob("*/*/*")}
-    assert left == {f"Trainer/model/{ids[1]}", "Trainer/training/0a1b", "Trainer/.system/executor_execution"}
+    assert left == {
+        f"Trainer/model/{ids[1]}",
+        "Trainer/training/0a1b",
+        "Tuner/search/2c3d",
+        "Trainer/.system/executor_execution",
+    }
     assert not list((root / "Trainer" / ".system" / "executor_execution").iterdir())
     assert recover(connection, root) == []
 
