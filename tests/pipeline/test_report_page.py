@@ -105,7 +105,10 @@ def test_what_is_odd_about_the_labels_stands_in_their_section_as_text() -> None:
     page = render(made := contents(HOSTILE))
     (finding,) = made.run.findings
     found = rows(page, "Findings about the labels")
-    assert [[html.unescape(cell) for cell in row] for row in found] == [["kind", "split", "attribute", "finding"], [*finding.values()]]
+    assert [[html.unescape(cell) for cell in row] for row in found] == [
+        ["kind", "split", "attribute", "finding"],
+        [*finding.values()],
+    ]
     assert page.index("<h3>Labels</h3>") < page.index(str(escape(finding["text"])))
     nothing = render(dataclasses.replace(made, run=dataclasses.replace(made.run, findings=())))
     assert "Findings about the labels" not in nothing
