@@ -130,6 +130,8 @@ def _query(verbs: Any) -> None:
     where.add_argument("--release", type=Path, metavar="DIR", help="ask this release directly, without a server")
     query.add_argument("--model-name", default="m3net")
     query.add_argument("--ca", type=Path, metavar="FILE", help="the server has TLS; PEM of who signed its certificate")
+    query.add_argument("--cert", type=Path, metavar="FILE", help="PEM of your own certificate, where the server asks for one")
+    query.add_argument("--key", type=Path, metavar="FILE", help="PEM of the key that belongs to --cert")
     query.add_argument("--token-file", type=Path, metavar="FILE", help="the bearer token that the server asks for")
     query.add_argument("--html", type=Path, metavar="FILE", help="also write a page with the photos")
 

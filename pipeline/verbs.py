@@ -136,7 +136,11 @@ def _ask_once(arguments: argparse.Namespace, config: Config) -> int:
     with running(Path(config.release.folder or arguments.output / "releases")) as address:
         print(f"\nserved on {address}; m3net query {asked.location} --attribute {attribute} answers:\n")
         ask = {"image": Path(asked.location), "attribute": attribute, "k": 10, "server": address}
-        return query(argparse.Namespace(**ask, release=None, model_name="m3net", ca=None, token_file=None, html=page))
+        return query(
+            argparse.Namespace(
+                **ask, release=None, model_name="m3net", ca=None, cert=None, key=None, token_file=None, html=page
+            )
+        )
 
 
 def study(arguments: argparse.Namespace) -> int:
@@ -240,7 +244,10 @@ def query(arguments: argparse.Namespace) -> int:
     if arguments.release:
         found = _ask_release(arguments, photo)
     else:
-        tls = Tls(arguments.ca.read_bytes()) if arguments.ca else None
+        given = (arguments.ca, arguments.key, arguments.cert)
+        if bool(arguments.key) != bool(arguments.cert):
+            raise ConfigError("--cert and --key belong together; give both or neither")
+        tls = Tls(*(file.read_bytes() if file else None for file in given)) if any(given) else None
         token = arguments.token_file.read_text(encoding="utf-8").strip() if arguments.token_file else ""
         with Client(arguments.server, arguments.model_name, tls=tls, token=token) as client:
             found = client.search(photo, arguments.attribute, arguments.k)

@@ -64,6 +64,7 @@ def test_the_answer_names_model_signature_and_effective_version(stub: Any, embed
 
 
 def test_an_answer_is_a_tensor_that_tensorflow_reads(stub: Any, embed: Any) -> None:
+    # predict_util.cc: PostProcessPredictionResult, by Tensor::AsProtoField or AsProtoTensorContent
     vectors = tf.make_ndarray(stub.Predict(embed, timeout=20).outputs["vector"])
     assert (vectors.dtype, vectors.ndim, len(vectors)) == (np.float32, 2, 2)
 
@@ -130,11 +131,12 @@ def test_too_few_and_too_many_inputs(stub: Any, embed: Any) -> None:
 
 
 def test_a_corrupt_photo_is_the_clients_mistake(stub: Any, embed: Any) -> None:
-    embed.inputs["image"].string_val[1] = b"no photo"
+    embed.inputs["image"].string_val[1] = b"no photo"  # predict_util.cc: RunPredict hands the session's status on
     assert refused(stub.Predict, embed)[0] is INVALID
 
 
 def test_a_malformed_tensor(stub: Any, embed: Any) -> None:
+    # predict_util.cc: PreProcessPrediction, by GetInputValues in cc/saved_model/util.cc of TensorFlow
     embed.inputs["attribute"].tensor_shape.dim[0].size = -2
     assert refused(stub.Predict, embed)[0] is INVALID
 
@@ -222,5 +224,5 @@ def test_an_empty_reload_is_refused(models: Any) -> None:
 
 def test_a_deadline_that_is_over(stub: Any, embed: Any) -> None:
     with pytest.raises(grpc.RpcError) as caught:
-        stub.Predict(embed, timeout=1e-6)
+        stub.Predict(embed, timeout=1e-6)  # prediction_service_impl.cc: the deadline is the session's timeout
     assert caught.value.code() is Code.DEADLINE_EXCEEDED

@@ -53,6 +53,7 @@ def test_rows_and_columns_give_the_same(target: Target, predict: str) -> None:
 
 
 def test_several_outputs_are_named_and_one_input_need_not_be(target: Target, predict: str) -> None:
+    # json_tensor.cc: FillTensorMapFromInstancesList, FillTensorMapFromInputsMap, MakeJsonFromTensors
     code, rows = ask(target, predict, {"signature_name": "classify", "instances": [b64(1), b64(2), b64(3)]})
     assert code == 200
     assert [set(one) for one in rows["predictions"]] == [set(target.attributes)] * 3
@@ -64,7 +65,7 @@ def test_several_outputs_are_named_and_one_input_need_not_be(target: Target, pre
 
 def test_versions_in_the_path(target: Target) -> None:
     body = {"signature_name": "classify", "instances": [b64(1)]}
-    base = f"/v1/models/{target.model}"
+    base = f"/v1/models/{target.model}"  # http_rest_api_util.cc: ParseModelInfo; the words are those of gRPC
     assert ask(target, f"{base}/versions/{target.version}:predict", body)[0] == 200
     code, answer = ask(target, f"{base}/versions/987654:predict", body)
     words = f"Servable not found for request: Specific({target.model}, 987654)"
@@ -113,6 +114,7 @@ def test_bodies_that_make_no_request(target: Target, predict: str, body: Any, wo
 
 
 def test_a_corrupt_photo_is_the_clients_mistake(target: Target, predict: str) -> None:
+    # http_rest_api_handler.cc: ProcessPredictRequest hands the status of RunPredict on
     assert ask(target, predict, {"signature_name": "classify", "instances": ["no photo"]})[0] == 400
 
 

@@ -74,13 +74,14 @@ def test_versions_labels_and_many_at_once(address: str, client: Client, photo: C
 
 
 class Shy(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """Refuses with `codes`, one after the other; then answers."""
+    """Refuses with `codes`, one after the other, each after some `seconds`; then answers."""
 
-    def __init__(self, *codes: grpc.StatusCode) -> None:
-        self.codes, self.asked_at = list(codes), list[float]()
+    def __init__(self, *codes: grpc.StatusCode, seconds: float = 0.0) -> None:
+        self.codes, self.seconds, self.asked_at = list(codes), seconds, list[float]()
 
     def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.asked_at.append(time.monotonic())
+        time.sleep(self.seconds)
         if self.codes:
             context.abort(self.codes.pop(0), "not yet")
         return predict_pb2.PredictResponse()
@@ -90,8 +91,8 @@ class Shy(prediction_service_pb2_grpc.PredictionServiceServicer):
 def shy() -> Iterator[Callable[..., tuple[Shy, str]]]:
     servers = []
 
-    def start(*codes: grpc.StatusCode) -> tuple[Shy, str]:
-        server, servicer = grpc.server(ThreadPoolExecutor(2)), Shy(*codes)
+    def start(*codes: grpc.StatusCode, seconds: float = 0.0) -> tuple[Shy, str]:
+        server, servicer = grpc.server(ThreadPoolExecutor(2)), Shy(*codes, seconds=seconds)
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(servicer, server)
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
@@ -112,6 +113,9 @@ def test_what_passes_is_asked_again_with_pauses(shy: Callable[..., tuple[Shy, st
     with Client(address) as client:
         assert client.predict("embed", {"image": LARGE}) == {}
     assert len(servicer.asked_at) == 4
+    # gRPC spreads each pause by a fifth: 0.08 to 0.12 s, 0.16 to 0.24, 0.32 to 0.48. Never less; more on a busy machine.
+    pauses = np.diff(servicer.asked_at)
+    assert (pauses > [0.07, 0.15, 0.3]).all(), pauses
 
 
 @pytest.mark.parametrize(
@@ -125,10 +129,14 @@ def test_what_does_not_pass_is_told(shy: Callable[..., tuple[Shy, str]], codes: 
 
 
 def test_the_deadline_holds_for_all_tries_together(shy: Callable[..., tuple[Shy, str]]) -> None:
-    _, address = shy(*[Code.UNAVAILABLE] * 9)
-    with Client(address, timeout=0.05) as client, pytest.raises(ClientError) as caught:
+    servicer, address = shy(*[Code.UNAVAILABLE] * 9, seconds=1.0)
+    started = time.monotonic()
+    with Client(address, timeout=1.6) as client, pytest.raises(ClientError) as caught:
         client.predict("embed", {"image": LARGE})
-    assert caught.value.code in (Code.DEADLINE_EXCEEDED, Code.UNAVAILABLE)
+    assert caught.value.code is Code.DEADLINE_EXCEEDED
+    assert time.monotonic() - started < 3.5  # four tries, each with a time of its own, would be 4.5 at least
+    assert len(servicer.asked_at) <= 2
+    assert all(at - started < 1.6 for at in servicer.asked_at)
 
 
 def test_a_silent_server_is_given_up() -> None:
@@ -158,6 +166,16 @@ from serving.tensors import from_proto, to_proto
 assert isinstance(tf.make_tensor_proto([1.0]), tensor_pb2.TensorProto)
 assert from_proto(tf.make_tensor_proto([1.0, 2.0])).tolist() == [1, 2]
 assert tf.make_ndarray(to_proto(from_proto(tf.make_tensor_proto([4])))).tolist() == [4]
+""")
+
+
+def test_the_client_is_small() -> None:
+    """Its own peak; TensorFlow's import would be 700 MB."""
+    _python("""
+import re, serving.client
+# Not getrusage: its peak is that of the process this one was forked from.
+peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) / 1024
+assert 10 < peak < 150, peak
 """)
 
 

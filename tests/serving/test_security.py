@@ -18,12 +18,14 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from PIL import Image
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
+from pipeline.cli import main
 from serving import release
 from serving.aio import AsyncClient
 from serving.client import Client, ClientError, Tls
 from tests.serving import drawn
 from tests.serving.pem import Authority, Pair
 from tests.serving.test_photos import bomb, encoded
+from tests.serving.web_release import large
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,21 @@ def test_without_the_right_certificate(guarded: Guarded, photo: Callable[[int], 
             assert not client.ready()
             with pytest.raises(ClientError, match=r"no server answers|did not answer"):
                 client.classify(photo(1))
+
+
+def test_the_command_shows_its_certificate(guarded: Guarded, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pair, files = guarded.client, {}
+    for name, text in (("ca", guarded.ca), ("cert", pair.certificate), ("key", pair.key), ("token-file", b"s3cret\n")):
+        (tmp_path / name).write_bytes(text)
+        files[name] = [f"--{name}", str(tmp_path / name)]
+    (tmp_path / "photo.png").write_bytes(large(1))
+    ask = ["query", str(tmp_path / "photo.png"), "--attribute", "pocket", "-k", "3", "--server", guarded.address]
+    assert main([*ask, *(one for flag in files.values() for one in flag)]) == 0
+    assert "v1-" in capsys.readouterr().out
+    assert main([*ask, *files["ca"], *files["token-file"]]) == 2
+    assert "no server answers" in capsys.readouterr().err
+    assert main([*ask, *files["ca"], *files["cert"]]) == 2
+    assert capsys.readouterr().err == "m3net query: --cert and --key belong together; give both or neither\n"
 
 
 def test_async(guarded: Guarded, photo: Callable[[int], bytes], drawn: Any) -> None:
