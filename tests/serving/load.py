@@ -1,6 +1,7 @@
 """Clients that keep a server busy and write down everything it says, by its own stubs and without asking again."""
 
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,11 +14,13 @@ from serving.tensors import from_proto, to_proto
 
 @dataclass(frozen=True)
 class Answer:
-    """What `search` said."""
+    """What `search` said; when it was asked, by `time.monotonic`, and how many seconds it took."""
 
     version: int
     ids: list[str]
     scores: list[float]
+    asked: float
+    seconds: float
 
 
 def request(signature: str, photos: Sequence[bytes], k: int = 0) -> predict_pb2.PredictRequest:
@@ -45,6 +48,7 @@ class Asker(threading.Thread):
         with grpc.insecure_channel(self.address) as channel:
             stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
             while not self.ended.is_set():
+                asked = time.monotonic()
                 try:
                     answer = stub.Predict(self.request, timeout=30)
                 except grpc.RpcError as error:
@@ -52,7 +56,8 @@ class Asker(threading.Thread):
                     self.ended.wait(0.05)
                     continue
                 ids, scores = (from_proto(answer.outputs[name])[0].tolist() for name in ("id", "score"))
-                self.answers.append(Answer(answer.model_spec.version.value, [i.decode() for i in ids], scores))
+                seconds, version = time.monotonic() - asked, answer.model_spec.version.value
+                self.answers.append(Answer(version, [i.decode() for i in ids], scores, asked, seconds))
 
 
 class Askers:
