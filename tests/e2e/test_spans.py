@@ -20,7 +20,7 @@ from serving.release import read_manifest, versions
 pytestmark = pytest.mark.slow
 COLOURS = {"blue": (40, 60, 210), "green": (30, 200, 60), "red": (220, 30, 30)}
 SETTINGS = (
-    "training.epochs=1", "training.min_steps=40", "training.batch_size=16", "model.image_size=32", "training.warm_start=last",
+    "training.epochs=1", "training.min_steps=60", "training.batch_size=32", "model.image_size=32", "training.warm_start=last",
     'data.near_duplicates="off"', "evaluation.max_drop=0.2", "evaluation.max_attribute_drop=0.1",
 )  # fmt: skip
 
@@ -63,9 +63,9 @@ def newest(output: Path, artifact: str) -> Path:
 
 def test_a_spoiled_span_is_held_back_and_a_good_one_released(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     output, releases = tmp_path / "output", tmp_path / "output" / "releases"
-    draw(tmp_path / "span-1", 60, 8, 60, seed=1)
+    draw(tmp_path / "span-1", 120, 8, 90, seed=1)
     assert run(tmp_path) == 0
-    draw(tmp_path / "span-2", 180, 0, 0, seed=2, called=("blue", "blue", "blue", "red"))
+    draw(tmp_path / "span-2", 360, 0, 0, seed=2, called=("blue", "blue", "blue", "red"))
     capfd.readouterr()
     assert run(tmp_path) == 3
     said = capfd.readouterr()
@@ -85,7 +85,7 @@ def test_a_spoiled_span_is_held_back_and_a_good_one_released(tmp_path: Path, cap
     assert ("drift", drift[0]) in {(one["kind"], one["text"]) for one in findings}
     assert drift[0].replace('"', "&#34;") in (output / "report.html").read_text()
     shutil.rmtree(tmp_path / "span-2")
-    draw(tmp_path / "span-2", 180, 0, 0, seed=2)
+    draw(tmp_path / "span-2", 360, 0, 0, seed=2)
     assert run(tmp_path) == 0
     said = capfd.readouterr()
     assert "begins with the weights of the last blessed model" in said.err
