@@ -196,6 +196,7 @@ function begin(signal) {
 function list(items, attribute, signal) {
   const cards = items.map(one => card(one, attribute));
   at("items").replaceChildren(...cards);
+  at("found").hidden = false;
   const used = at("photo").src;
   urls = urls.filter(url => url === used || URL.revokeObjectURL(url));
   items.forEach(async ({ id }, place) => {

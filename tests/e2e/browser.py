@@ -1,6 +1,8 @@
 """A real browser, told what to do over its DevTools protocol: real keys, another colour scheme, a phone's screen."""
 
+import base64
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -59,6 +61,12 @@ class Page:
         """A screen of that size in pixels, in that colour scheme; `media` "print" shows what would be printed."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
         self.call("Emulation.setEmulatedMedia", media=media, features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    def shot(self, name: str) -> None:
+        """Draws the whole page, as far down as it goes, into name.png of the folder in M3NET_SCREENSHOTS; without it, none."""
+        if folder := os.environ.get("M3NET_SCREENSHOTS"):
+            drawn = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+            Path(folder, f"{name}.png").write_bytes(base64.b64decode(drawn["data"]))
 
     def _next(self) -> dict[str, Any]:
         message: dict[str, Any] = json.loads(self.socket.recv(timeout=60))

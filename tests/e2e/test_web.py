@@ -246,19 +246,27 @@ def test_no_screen_is_too_narrow(tab: Page, served: Served, width: int) -> None:
         assert len(heights) == 1  # whatever a photo's own shape
         small = "[...document.querySelectorAll('button, .button, #drop, #choices label')].filter(e => e.checkVisibility() && e.offsetHeight < 40).length"
         assert tab.evaluate(small) == 0  # room for a finger
+        whole = "[...document.querySelectorAll('#choices span:nth-child(2), #classes span:last-child')].filter(e => e.checkVisibility())"
+        assert tab.evaluate(f"{whole}.every(e => e.offsetHeight < 30)")  # no word, and no percentage, on two lines
+        tab.shot(f"{'found' if more else 'start'}-{width}")
     tab.screen(1280, 900)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_in_both_colour_schemes(tab: Page, served: Served, scheme: str) -> None:
     tab.screen(1280, 900, scheme)
-    for more in ("", f"?item={IDS[9]}&attribute=neckline", "?item=none"):
+    for name, more in (("start", ""), ("found", f"?item={IDS[9]}&attribute=neckline"), ("unknown", "?item=none")):
         load(tab, served.address + more, "document.querySelector('#items img') || document.querySelector('#what').textContent")
         ground = tab.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
         found: list[Any] = tab.evaluate(CONTRASTS)
         assert len(found) > 4
         assert not [one for one in found if one[0] < 4.5]
+        assert tab.evaluate("document.querySelector('#found').checkVisibility()") == (name != "unknown")  # no empty list
+        for width in (320, 1280):
+            tab.screen(width, 900, scheme)
+            tab.shot(f"{name}-{width}-{scheme}")
+        tab.screen(1280, 900, scheme)
     tab.screen(1280, 900)
 
 
@@ -273,6 +281,7 @@ def test_what_is_no_photo_is_said_in_plain_words(tab: Page, served: Served) -> N
     words = "“corrupt.jpg” is not a photo that can be read. Choose a whole JPEG, PNG or WebP file."
     assert text(tab, "#what") == words
     assert tab.evaluate("document.querySelector('#again').hidden")  # again would help nobody
+    tab.shot("no-photo")
     drop(tab, served.photo(41))
     wait(tab, FOUND)
     assert not tab.evaluate(TROUBLE)
@@ -285,6 +294,7 @@ def test_a_server_that_is_gone_and_comes_back_with_another_release(tab: Page, se
     drop(tab, served.photo(42))
     wait(tab, TROUBLE)
     assert text(tab, "#what") == "The server does not answer. Is it still running, and are you connected?"
+    tab.shot("no-server")
     compose: Callable[..., Any] = lambda into, v: web_release.compose(into, v, served.parts, served.folder / "photos")  # noqa: E731
     release.push(served.releases, compose)
     served.begin()
@@ -300,6 +310,7 @@ def test_a_token_is_asked_for(tab: Page, served: Served) -> None:
     served.begin("--token-file", served.folder / "token")
     load(tab, served.address, TROUBLE)
     assert text(tab, "#what") == "This server asks for a token."
+    tab.shot("token")
     assert tab.evaluate(FOCUSED) == "token"
     for given, until in (
         ("wrong", "document.querySelector('#what').textContent.includes('not take')"),
