@@ -183,6 +183,14 @@ def test_the_smallest_batch_that_is_nearly_as_fast(curve: dict[int, float], size
     assert f"#   batch   1: {10 / max(curve.values()):.2f}\n" in (tmp_path / "batching").read_text()
 
 
+def test_the_file_that_is_shipped_is_of_a_curve_with_its_end_in_sight() -> None:
+    text = (DEPLOY / "batching.config").read_text()
+    curve = {int(size): float(share) for size, share in re.findall(r"^#   batch +(\d+): ([\d.]+)$", text, re.MULTILINE)}
+    assert tuple(curve) == measure_batching._SIZES
+    assert max(curve, key=lambda size: curve[size]) < max(curve)
+    assert measure_batching.text(curve, 2) == text
+
+
 def test_rates_are_rows_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.count()  # a second passes between any two looks at it
     monkeypatch.setattr(measure_batching.time, "perf_counter", lambda: float(next(clock)))
