@@ -1,7 +1,8 @@
 """kill -9 at random moments, and the same command again: the release of an undisturbed run, and nothing finished is redone.
 
-Two kills in the usual suite; M3NET_KILLS=10, as `make test-kills` sets it, takes some minutes. M3NET_KILLS_SEED repeats
-moments; they are printed.
+Two kills in the usual suite; M3NET_KILLS=10, as `make test-kills` sets it, takes some minutes. The moments are drawn over the
+time that an undisturbed run takes, so that each component is hit as often as it is long; M3NET_KILLS_SEED repeats them, and
+they are printed.
 """
 
 import json
@@ -23,13 +24,15 @@ import tensorflow as tf
 from ml_metadata.proto import metadata_store_pb2 as proto
 from tfx.orchestration import metadata
 
-from serving.release import verify, versions
+from pipeline.lineage import Lineage
+from serving.release import read_manifest, verify, versions
 from tests.e2e.conftest import QUICK
 
 pytestmark = pytest.mark.slow
 KILLS = int(os.environ.get("M3NET_KILLS", "2"))
 SEED = int(os.environ.get("M3NET_KILLS_SEED") or random.SystemRandom().randrange(1_000_000))
 RESOLVERS = {"last_statistics", "last_blessed_model"}  # they look something up, anew in every run
+UNDER_WAY = ("staging", "training", "search")  # what a component keeps for its next try
 # TensorFlow numbers functions, and Keras' export orders variables, anew in every process; and what follows from that.
 UNSTABLE = {"saved_model.pb", "fingerprint.pb", "variables/variables.index", "variables/variables.data-00000-of-00001"}
 DATED = {"assets.extra/model_card.html"}  # says when, and by which run
@@ -41,15 +44,34 @@ def started(catalogue: Path, output: Path, log: Path) -> subprocess.Popen[bytes]
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=file)
 
 
-def killed_after(run: subprocess.Popen[bytes], log: Path, seconds: float) -> None:
-    """Kills `run` so many seconds after its first step began: before that it only loads packages."""
-    while run.poll() is None and b"..." not in log.read_bytes():
-        time.sleep(0.05)
-    try:
-        run.wait(seconds)
-    except subprocess.TimeoutExpired:
-        run.send_signal(signal.SIGKILL)
-        run.wait()
+def moments(undisturbed: Path) -> list[tuple[str, float]]:
+    """Components and seconds after each began, in the order of the run whose folder is given: `KILLS` moments of it."""
+    lineage = Lineage(undisturbed)
+    ran = lineage.executions(read_manifest(undisturbed / "releases" / "1").run)
+    times = [(one.last_update_time_since_epoch - one.create_time_since_epoch) / 1000 for one in ran]
+    drawn, found = random.Random(SEED), []
+    for moment in sorted(drawn.uniform(0, sum(times)) for _ in range(KILLS)):
+        passed = 0.0
+        for execution, seconds in zip(ran, times, strict=True):
+            if moment <= passed + seconds:
+                found.append((lineage.name(execution), moment - passed))
+                break
+            passed += seconds
+    return found
+
+
+def killed_in(run: subprocess.Popen[bytes], log: Path, component: str, seconds: float) -> None:
+    """Kills `run` so many seconds after it began `component`, or as soon as that says it is finished."""
+    began = 0.0
+    while run.poll() is None:
+        lines = log.read_text().splitlines()
+        if not began and f"{component} ..." in lines:
+            began = time.monotonic()
+        finished = any(line.startswith(f"{component}: ") for line in lines)
+        if began and (finished or time.monotonic() - began >= seconds):
+            run.send_signal(signal.SIGKILL)
+            run.wait()
+        time.sleep(0.02)
 
 
 def working_in(folder: Path) -> list[str]:
@@ -73,18 +95,18 @@ def weights(release: Path) -> list[tuple[tuple[int, ...], bytes]]:
 
 
 @pytest.fixture(scope="module")
-def disturbed(catalogue: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+def disturbed(catalogue: Path, output: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """The output folder, and what each run said."""
     folder = tmp_path_factory.mktemp("kills")
-    drawn, said = random.Random(SEED), []
+    said = []
     print(f"M3NET_KILLS_SEED={SEED}")
-    for number in range(KILLS + 1):
+    for number, moment in enumerate([*moments(output), None]):
         log = folder / f"{number}.log"
         run = started(catalogue, folder / "output", log)
-        if number < KILLS:
-            killed_after(run, log, moment := drawn.uniform(0, 60 / KILLS))
-            left = log.read_text().splitlines()[-1:]
-            print(f"kill {number + 1}: {moment:.2f} s after the first step began, exit code {run.returncode}, at {left}")
+        if moment:
+            killed_in(run, log, *moment)
+            left = [line for line in log.read_text().splitlines() if not line[:1].isdigit()][-1:]  # TensorFlow's begin so
+            print(f"kill {number + 1}: drawn {moment[1]:.2f} s into {moment[0]}, exit code {run.returncode}, at {left}")
         else:
             assert run.wait() == 0, log.read_text()
         said.append(log.read_text())
@@ -116,8 +138,8 @@ def test_the_metadata_is_consistent(disturbed: tuple[Path, list[str]]) -> None:
     known = {Path(one.uri) for one in store.get_artifacts()}
     assert all(one.state == proto.Artifact.LIVE for one in store.get_artifacts())
     there = {path for path in (output / "tfx" / "artifacts").glob("*/*/*") if path.parent.name.isidentifier()}
-    assert {path for path in there if path.parent.name not in ("staging", "training")} == known
-    assert [path for path in there if path.parent.name in ("staging", "training")] == []
+    assert {path for path in there if path.parent.name not in UNDER_WAY} == known
+    assert [path for path in there if path.parent.name in UNDER_WAY] == []
 
 
 def test_the_release_is_that_of_an_undisturbed_run(disturbed: tuple[Path, list[str]], output: Path) -> None:
