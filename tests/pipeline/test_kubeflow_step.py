@@ -16,7 +16,10 @@ from pipeline.step import localised, main, prepared, returned
 
 GIVEN: dict[str, Any] = {
     "inputs": {
-        "parameterValues": {"epochs": 7.0, "custom_config": '{"model": {}, "training": {"epochs": 1, "backend": "tensorflow"}}'},
+        "parameterValues": {
+            "epochs": 7.0,
+            "custom_config": '{"model": {}, "training": {"epochs": 1, "backend": "tensorflow"}}',
+        },
         "artifacts": {
             "examples": {"artifacts": [{"name": "12", "uri": "minio://b/m/1/examples", "metadata": {}}]},
             "baseline": {"artifacts": [{"name": "13", "uri": "minio://b/m/1/model", "metadata": {"absent": 1.0}}]},
