@@ -77,7 +77,11 @@ def counted(span: int, unlabelled: int = 0, split: str = "train", **classes: int
 
 
 def test_the_newest_span_is_held_against_the_earlier_ones_alone() -> None:
-    before = [*counted(1, red=50, blue=450), *counted(2, red=50, green=450), *counted(1, split="test", red=9, blue=1)]
+    before = [
+        *counted(1, red=50, blue=225, green=225),
+        *counted(2, red=50, blue=225, green=225),
+        *counted(1, split="test", red=9, blue=1),
+    ]
     odd = counted(3, red=80, blue=10, green=10)  # in all spans together red moves by 6 points, from 10 % to 16.4 %
     assert [one.text for one in span_drift("train", [*odd, *before], 0.1)] == [
         'train, colour: "red" is 10.0% of the labels in the earlier spans, 80.0% in span 3'
