@@ -36,7 +36,7 @@ class LocalModel:
         return {name: value.numpy() for name, value in found.items()}
 
     def spoiled(self, inputs: Arrays) -> np.ndarray:
-        """Which photos cannot be decoded, by the model's own operation: a tenth of a small network's time, see docs/serving.md."""
+        """Which photos cannot be decoded, by the model's own operation; it costs each of a batch that failed one decoding more."""
         return np.array([not _decodes(photo) for photo in inputs["image"]] if "image" in inputs else [], bool)
 
     def close(self) -> None:
