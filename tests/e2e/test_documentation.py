@@ -11,7 +11,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
-TRACKED = ("Makefile", "pyproject.toml", "requirements.lock", "requirements-dev.lock", ".ci", "pipeline")
+TRACKED = ("Makefile", "local_runner.py", "pyproject.toml", "requirements.lock", "requirements-dev.lock", ".ci", "pipeline")
 
 
 def commands(name: str) -> list[str]:

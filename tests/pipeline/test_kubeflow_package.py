@@ -101,7 +101,8 @@ def test_a_run_may_change_these(documents: list[Any]) -> None:
 
 
 def test_kubernetes_part_is_of_kubeflows_own_message(documents: list[Any]) -> None:
-    messages = pytest.importorskip("kfp.kubernetes.kubernetes_executor_config_pb2", reason="kfp-kubernetes is not installed")
+    from kfp.kubernetes import kubernetes_executor_config_pb2 as messages
+
     for given in documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():
         read = json_format.ParseDict(given, messages.KubernetesExecutorConfig())
         assert json_format.MessageToDict(read) == given

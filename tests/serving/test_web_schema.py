@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 import requests
+import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from schemathesis import checks
 
 from serving import openapi
 from serving.rest_api import RestServer
@@ -15,8 +17,6 @@ from tests.serving.test_web import manager, server
 from tests.serving.web_release import IDS, TAXONOMY, large
 
 pytestmark = pytest.mark.slow
-schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
-from schemathesis import checks  # noqa: E402
 
 __all__ = ["manager", "server"]
 
