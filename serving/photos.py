@@ -8,8 +8,10 @@ import struct
 
 MOST_PIXELS = 25_000_000  # decoded and as float32 they take 300 MB
 _MOST_STEPS = 200_000  # of a walk through a file: more than a GIF of 32 MB in blocks of usual size has
+_MOST_JUNK = 1 << 16  # bytes between two segments; to look through megabytes would hold up all other requests
 # What libjpeg takes for the next segment: anything is skipped up to a 0xFF, padding and markers without a length too.
-_SEGMENT = re.compile(rb"\xff+([^\x00\x01\xd0-\xd8\xff])")
+# One 0xFF before the marker, not several: of padding the last is enough, and a run of them is not gone through anew from each.
+_SEGMENT = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])")
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15 are frame headers, but for the tables among them
 _SCAN, _END = 0xDA, 0xD9
 
@@ -50,7 +52,7 @@ def _jpeg(photo: bytes) -> int:
     """Walks the segments to the largest frame header; stops where the compressed data begin."""
     place, largest = 2, 0
     for _ in range(_MOST_STEPS):
-        segment = _SEGMENT.search(photo, place)
+        segment = _SEGMENT.search(photo, place, place + _MOST_JUNK)
         if segment is None or segment[1][0] in (_SCAN, _END):
             break
         place = segment.end()
