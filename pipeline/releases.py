@@ -63,10 +63,13 @@ def _warm_up(arguments: argparse.Namespace) -> int:
     from serving import logged
 
     try:
-        version = logged.warmed(arguments.folder, arguments.logs)
+        done = logged.warmed(arguments.folder, arguments.logs)
     except logged.LogError as error:
         raise ConfigError(str(error)) from None
-    print(f"version {version} is the newest again, with its warm-up from the log; servers of {arguments.folder} move to it")
+    print(f"{done.records} requests of the log are the warm-up; skipped, for the model cannot be asked them: {done.skipped}")
+    print(
+        f"version {done.version} is the newest again, with its warm-up from the log; servers of {arguments.folder} move to it"
+    )
     return 0
 
 

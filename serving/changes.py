@@ -8,6 +8,7 @@ vectors are its model's: the next release starts from its own items, so that a c
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -88,6 +89,19 @@ def read_changes(release: Path, manifest: Manifest, taxonomy: Taxonomy) -> Chang
     items = table.filter(pc.invert(table["removed"]))
     vectors = {name: _matrix(items[_VECTOR + name], manifest.vector_length) for name in taxonomy.names}
     return Changes(frozenset(item.encode() for item in table["id"].to_pylist()), items, vectors)
+
+
+def carry(source: Path, target: Path) -> None:
+    """Gives the release in `target` the changes of `source`, whose model and items it has; none where that has none.
+
+    For a `target` that nobody sees yet. Raises: OSError.
+    """
+    theirs, file = changes_file(source), changes_file(target)
+    file.unlink(missing_ok=True)  # of a push of this version that was cut short
+    if theirs.exists():
+        shutil.copyfile(theirs, file)
+        for one in (file, file.parent):
+            sync_one(one)
 
 
 def _matrix(column: pa.ChunkedArray, length: int) -> np.ndarray:

@@ -2,13 +2,15 @@
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from models.taxonomy import Attribute
+from serving.batcher import Arrays
+from serving.call import Code, RequestError
 from serving.items import Items
 from serving.release import ITEMS
 from serving.servable import Servable
@@ -44,22 +46,33 @@ class Drift:
 def drifts(folder: Path, photos: Iterable[bytes]) -> list[Drift]:
     """Of each attribute of the release in `folder`; `photos` are classified by its own model, each as good as any.
 
-    Raises: ReleaseError; RequestError for what is no photo.
+    What it cannot decode counts as no photo. Raises: ReleaseError; RequestError for a model that does not classify.
     """
     servable = Servable(folder)
     try:
         predicted = {one.name: np.zeros(len(one.classes)) for one in servable.taxonomy.attributes}
         shown, waiting = dict.fromkeys(predicted, 0), iter(photos)
         while batch := list(itertools.islice(waiting, _BATCH)):
-            posteriors = servable.predict("classify", {"image": np.array(batch, object)})
-            for one in servable.taxonomy.attributes:
-                hits = _predicted(posteriors[one.name], one)
-                predicted[one.name] += hits.sum(axis=0)
-                shown[one.name] += int(hits.any(axis=1).sum())
+            for posteriors in _posteriors(servable, batch):
+                for one in servable.taxonomy.attributes:
+                    hits = _predicted(posteriors[one.name], one)
+                    predicted[one.name] += hits.sum(axis=0)
+                    shown[one.name] += int(hits.any(axis=1).sum())
         items = Items(folder / ITEMS, servable.taxonomy)
     finally:
         servable.close()
     return [_drift(one, predicted[one.name], shown[one.name], *_labels(items, one)) for one in servable.taxonomy.attributes]
+
+
+def _posteriors(servable: Servable, photos: list[bytes]) -> Iterator[Arrays]:
+    """Of all that are photos: at once, or one by one where one of them is none."""
+    try:
+        yield servable.predict("classify", {"image": np.array(photos, object)})
+    except RequestError as error:
+        if error.code is not Code.INVALID_ARGUMENT:
+            raise
+        for photo in photos if len(photos) > 1 else ():
+            yield from _posteriors(servable, [photo])
 
 
 def _predicted(posteriors: np.ndarray, attribute: Attribute) -> np.ndarray:

@@ -1,22 +1,24 @@
 """Request logs read again: as the warm-up of a release, and as the photos that people ask about."""
 
 import hashlib
-import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 from google.protobuf.message import DecodeError
 
-from models.taxonomy import Taxonomy
+from serving.call import RequestError
 from serving.protos import prediction_log_pb2
-from serving.release import WARM_UP, ReleaseError, verify, versions
+from serving.release import WARM_UP, ReleaseError, versions
 from serving.retention import again
-from serving.servable import definitions_of
+from serving.retrieval import BY_ID
+from serving.servable import Servable
 from serving.signatures import DEFAULT
 from serving.tensors import from_proto
-from serving.warm_up import framed, read_records
+from serving.warm_up import framed, masked
 
 _MOST_RECORDS = 1000  # TF Serving reads no more of a warm-up file
 _GIVE = "give the .tfrecord files that a server wrote under logging_config"
@@ -27,53 +29,98 @@ class LogError(ValueError):
     """A request log cannot be used; the message says which, why, and what to give instead."""
 
 
+@dataclass(frozen=True)
+class Warmed:
+    """A release made anew: its version, the requests in its warm-up, and how many of the log cannot be in one."""
+
+    version: int
+    records: int
+    skipped: int
+
+
 def requests(files: Iterable[Path]) -> Iterator[Any]:
     """The PredictRequests of request logs, file by file. A record cut short, as a killed server leaves it, ends its file.
 
-    Raises: LogError for a file that is no request log; OSError.
+    Raises: LogError for a file that is no request log, or is damaged; OSError.
     """
     for file in files:
-        content = file.read_bytes()
-        try:
-            for record in read_records(content, cut_short=True):
+        number = 0
+        for number, record in enumerate(_records(file), 1):
+            if record is None:
+                raise LogError(f"{file}: record {number} is damaged; leave this file out, or copy it anew")
+            try:
                 log = prediction_log_pb2.PredictionLog.FromString(record)
-                if not log.HasField("predict_log"):
-                    raise LogError(f"{file}: holds other records than requests; {_GIVE}")
-                yield log.predict_log.request
-        except DecodeError:
-            raise LogError(f"{file}: is no request log; {_GIVE}") from None
+            except DecodeError:
+                raise LogError(f"{file}: is no request log; {_GIVE}") from None
+            if not log.HasField("predict_log"):
+                raise LogError(f"{file}: holds other records than requests; {_GIVE}")
+            yield log.predict_log.request
+        if not number:
+            raise LogError(f"{file}: is no request log; {_GIVE}")
 
 
-def warmed(releases: Path, files: Iterable[Path]) -> int:
+def _records(file: Path) -> Iterator[bytes | None]:
+    """Those of a TFRecord file; None for one whose checksums are not its own, and nothing after that. No first one: nothing."""
+    content, place = file.read_bytes(), 0
+    while (start := place + 12) <= len(content):
+        if not _sound(content[place : start - 4], content[start - 4 : start]):
+            if place:
+                yield None
+            return
+        end = start + int.from_bytes(content[place : start - 4], "little")
+        if end + 4 > len(content):
+            return
+        whole = _sound(content[start:end], content[end : end + 4])
+        yield content[start:end] if whole else None
+        if not whole:
+            return
+        place = end + 4
+
+
+def _sound(content: bytes, checksum: bytes) -> bool:
+    return masked(google_crc32c.value(content)) == int.from_bytes(checksum, "little")
+
+
+def warmed(releases: Path, files: Iterable[Path]) -> Warmed:
     """Releases the newest version anew, to be warmed up with what was asked of it in request logs, see `warm_up_of`.
 
-    Returns: the new version. Raises: ReleaseError where there is none, or it is damaged; LogError; OSError.
+    Raises: ReleaseError where there is none, or it cannot be loaded; LogError; OSError.
     """
     if not (there := versions(releases)):
         raise ReleaseError(f"{releases}: holds no release to warm up")
     folder = releases / str(there[-1])
-    taxonomy = Taxonomy.from_json(json.dumps(verify(folder).taxonomy))
-    return again(releases, there[-1], {WARM_UP: warm_up_of(files, definitions_of(folder), taxonomy)})
+    try:
+        servable = Servable(folder)
+    except RequestError as error:
+        raise ReleaseError(f"{folder}: its own warm-up is refused ({error}); go back to a version that loads") from None
+    try:
+        records, skipped = warm_up_of(files, servable)
+    finally:
+        servable.close()
+    # The same model and the same items, so that what was added and removed since still holds.
+    return Warmed(again(releases, there[-1], {WARM_UP: framed(records)}, changes=True), len(records), skipped)
 
 
-def warm_up_of(files: Iterable[Path], definitions: Mapping[str, Any], taxonomy: Taxonomy) -> bytes:
-    """The newest requests of logs, the oldest file first, as a warm-up file: at most 1,000, and 64 MB.
+def warm_up_of(files: Iterable[Path], servable: Servable) -> tuple[list[bytes], int]:
+    """The newest requests of logs, the oldest file first, as the records of a warm-up: at most 1,000, and 64 MB.
 
-    Those that the SavedModel itself answers, whose signatures are `definitions`: a warm-up that a TF Serving cannot
-    answer stops its load. Raises: LogError where there is none.
+    Those that the SavedModel of `servable` itself answers, each asked of it once: one that is refused stops a load, also
+    that of a TF Serving. Returns: them, and how many were skipped. Raises: LogError where none is left.
     """
-    kept: deque[bytes] = deque()
-    size = 0
+    kept: deque[Any] = deque()
+    size = skipped = 0
     for request in requests(files):
-        if not _answerable(request, definitions, taxonomy):
+        if not _fits(request, servable):
+            skipped += 1
             continue
-        kept.append(_record(request))
-        size += len(kept[-1])
+        kept.append(request)
+        size += request.ByteSize()
         while len(kept) > _MOST_RECORDS or (size > _MOST_BYTES and len(kept) > 1):
-            size -= len(kept.popleft())
-    if not kept:
-        raise LogError(f"the log holds no request that the model itself answers ({', '.join(sorted(definitions))}); {_GIVE}")
-    return framed(kept)
+            size -= kept.popleft().ByteSize()
+    records = [_record(request) for request in kept if _answered(request, servable)]
+    if not records:
+        raise LogError(f"the log holds no request that the model itself answers ({', '.join(sorted(servable.own))}); {_GIVE}")
+    return records, skipped + len(kept) - len(records)
 
 
 def _record(request: Any) -> bytes:
@@ -86,19 +133,42 @@ def _record(request: Any) -> bytes:
     return bytes(log.SerializeToString(deterministic=True))
 
 
-def _answerable(request: Any, definitions: Mapping[str, Any], taxonomy: Taxonomy) -> bool:
-    defined = definitions.get(request.model_spec.signature_name or DEFAULT)
-    if defined is None or set(request.inputs) != set(defined.inputs):
+def _fits(request: Any, servable: Servable) -> bool:
+    """All that can be told without the model. No `search_by_id`: the item may be removed from a release that stays."""
+    name = request.model_spec.signature_name or DEFAULT
+    if name == BY_ID:
         return False
-    known = {name.encode() for name in taxonomy.names}
-    return "attribute" not in request.inputs or known.issuperset(from_proto(request.inputs["attribute"]).tolist())
+    try:
+        servable.check(name, {key: from_proto(tensor) for key, tensor in request.inputs.items()})
+    except (ValueError, RequestError):
+        return False
+    return True
+
+
+def _answered(request: Any, servable: Servable) -> bool:
+    """Whether the photos of a request that fits can be decoded, too."""
+    inputs = {key: from_proto(tensor) for key, tensor in request.inputs.items()}
+    try:
+        servable.predict(request.model_spec.signature_name, inputs)
+    except RequestError:
+        return False
+    return True
 
 
 def photos(files: Iterable[Path]) -> Iterator[bytes]:
     """Every photo that was asked about, once: a page asks several questions about one. Raises: as `requests`."""
     seen = set()
     for request in requests(files):
-        for photo in from_proto(request.inputs["image"]).tolist() if "image" in request.inputs else ():
+        for photo in _images(request):
             if (digest := hashlib.sha256(photo).digest()) not in seen:
                 seen.add(digest)
                 yield photo
+
+
+def _images(request: Any) -> list[bytes]:
+    """None of a tensor that is no row of strings."""
+    try:
+        images = from_proto(request.inputs["image"]) if "image" in request.inputs else None
+    except ValueError:
+        return []
+    return images.tolist() if images is not None and images.dtype == object and images.ndim == 1 else []

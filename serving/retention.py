@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serving.call import RequestError
-from serving.changes import changes_file
+from serving.changes import carry, changes_file
 from serving.policy import configs_of
 from serving.release import MANIFEST, ReleaseError, push, read_manifest, verify, versions
 from serving.settings import SettingsError, read_models
@@ -71,13 +71,16 @@ def rollback(releases: Path, to: int | None = None) -> int:
     return again(releases, to)
 
 
-def again(releases: Path, version: int, written: Mapping[str, bytes] | None = None) -> int:
+def again(releases: Path, version: int, written: Mapping[str, bytes] | None = None, *, changes: bool = False) -> int:
     """Releases `version` anew, as the newest; `written` holds files that shall be others in it, by their paths.
 
+    With `changes` the items added to and removed from it since are so in the new one, too, from the first moment on.
     Returns: the new version. Raises: ReleaseError where it is damaged.
     """
     source, written = releases / str(version), written or {}
     verify(source)
+    given: set[int] = set()
+    new = 0
 
     def copy(folder: Path, number: int) -> None:
         shutil.copytree(source, folder, dirs_exist_ok=True, copy_function=_link)
@@ -87,8 +90,16 @@ def again(releases: Path, version: int, written: Mapping[str, bytes] | None = No
         for name, content in {**written, MANIFEST: f"{text}\n".encode()}.items():
             (folder / name).unlink()  # a link until here: written through, it would change the older version
             (folder / name).write_bytes(content)
+        if changes:
+            given.add(number)
+            carry(source, releases / str(number))
 
-    return push(releases, copy)
+    try:
+        new = push(releases, copy)
+    finally:
+        for number in given - {new}:  # the push failed, or another took that version first
+            changes_file(releases / str(number)).unlink(missing_ok=True)
+    return new
 
 
 def _link(source: str, target: str) -> None:

@@ -93,6 +93,11 @@ class Servable:
         """What can be found now."""
         return self._retrieval.live().items
 
+    @property
+    def own(self) -> set[str]:
+        """The signatures that the SavedModel itself answers."""
+        return {name for name, defined in self._signatures.items() if defined.method_name}
+
     def waiting(self) -> int:
         """Rows that wait for the model."""
         return self._batcher.waiting()
@@ -147,13 +152,17 @@ class Servable:
 
     def _run(self, signature: str, inputs: Arrays, call: Call) -> Arrays:
         """Asks the SavedModel, once what is asked makes sense."""
-        expected = self._signatures[signature].inputs
+        self.check(signature, inputs)
+        return (self._batcher.ask if signature in self._batched else self._model.run)(signature, inputs, call)
+
+    def check(self, signature: str, inputs: Arrays) -> None:
+        """Whether `inputs` fit a signature of the SavedModel, as far as can be told without running it. Raises: RequestError."""
+        expected = find_signature(self._signatures, signature).inputs
         check_names(set(inputs), set(expected))
         for name, info in expected.items():
             check_array(name, inputs[name], *kind_of(info))
         check_rows(inputs)
         self._check_content(inputs)
-        return (self._batcher.ask if signature in self._batched else self._model.run)(signature, inputs, call)
 
     def _check_content(self, inputs: Arrays) -> None:
         for photo in inputs["image"].tolist() if "image" in inputs else ():

@@ -36,17 +36,15 @@ def warm_up_records(image: bytes, attributes: Sequence[str], model_name: str = "
     return framed(records)
 
 
-def read_records(content: bytes, cut_short: bool = False) -> Iterator[bytes]:
+def read_records(content: bytes) -> Iterator[bytes]:
     """The records of a TFRecord file. Checksums are not looked at: a release's files are held against its manifest.
 
-    Raises: ValueError where it ends within a record; with `cut_short` that one is passed over.
+    Raises: ValueError where it ends within a record.
     """
     place = 0
     while place < len(content):
         end = place + 12 + int.from_bytes(content[place : place + 8], "little")
         if end + 4 > len(content):
-            if cut_short:
-                return
             raise ValueError("the warm-up file ends within a record; remove this version and push again")
         yield content[place + 12 : end]
         place = end + 4
@@ -60,14 +58,17 @@ def framed(records: Iterable[bytes]) -> bytes:
 def _framed(record: bytes) -> bytes:
     """TFRecord: length, its checksum, the record, its checksum; all little-endian."""
     length = struct.pack("<Q", len(record))
-    return b"".join([length, struct.pack("<I", _masked(length)), record, struct.pack("<I", _masked(record))])
+    return b"".join([length, struct.pack("<I", masked(_crc(length))), record, struct.pack("<I", masked(_crc(record)))])
 
 
-def _masked(content: bytes) -> int:
-    """CRC-32C, rotated and shifted so that a checksum of data that holds checksums stays a good one."""
+def masked(crc: int) -> int:
+    """A CRC-32C as TFRecord has it: rotated and shifted, so that one of data that holds checksums stays a good one."""
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def _crc(content: bytes) -> int:
     # A loop in Python: 5 MB/s are plenty for a few photos, and no package for it is among those asked for.
     crc = 0xFFFFFFFF
     for byte in content:
         crc = crc >> 8 ^ _TABLE[(crc ^ byte) & 0xFF]
-    crc ^= 0xFFFFFFFF
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    return crc ^ 0xFFFFFFFF

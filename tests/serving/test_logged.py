@@ -15,12 +15,14 @@ from PIL import Image
 
 from pipeline.cli import main
 from serving import drift, index, logged, release
+from serving.changes import change, changes_file
 from serving.class_vectors import class_vectors, write_class_vectors
 from serving.client import Client
 from serving.policy import ModelConfig, RequestLogging
-from serving.protos import prediction_log_pb2
+from serving.protos import prediction_log_pb2, tensor_pb2, types_pb2
 from serving.servable import Servable
 from serving.server import Server, Settings
+from serving.tensors import to_proto
 from serving.warm_up import framed, read_records
 from tests.serving.drawn import LENGTH, TAXONOMY
 
@@ -107,8 +109,12 @@ def test_a_log_becomes_the_warm_up_of_a_release(
     files = log(mixed)
     assert [one.model_spec.signature_name for one in logged.requests(files)][::5] == ["search_by_id", "explain"]
     before = (releases / "1" / release.WARM_UP).read_bytes()
+    change(releases / "1", remove=["item-7"])
     assert main(["releases", "warm-up", str(releases), *map(str, files)]) == 0
-    assert "version 2 is the newest again, with its warm-up from the log" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "version 2 is the newest again, with its warm-up from the log" in out
+    assert "3 requests of the log are the warm-up; skipped, for the model cannot be asked them: 3\n" in out
+    assert changes_file(releases / "2").read_bytes() == changes_file(releases / "1").read_bytes()  # item-7 stays away
     manifest = release.verify(releases / "2")
     assert manifest.copy_of == 1
     # What the SavedModel itself answers, as TF Serving must be able to answer all of it; of no version.
@@ -125,20 +131,56 @@ def test_a_log_becomes_the_warm_up_of_a_release(
 
 
 def test_the_newest_of_many_and_what_no_longer_fits(releases: Path, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    from serving.servable import definitions_of
-
-    files, defined = log(lambda client: [client.classify(photo(i, 0)) for i in range(5)]), definitions_of(releases / "1")
+    files, servable = log(lambda client: [client.classify(photo(i, 0)) for i in range(5)]), Servable(releases / "1")
     monkeypatch.setattr(logged, "_MOST_RECORDS", 3)
-    kept = asked(logged.warm_up_of(files, defined, TAXONOMY))
+    kept = asked(framed(logged.warm_up_of(files, servable)[0]))
     assert [one.inputs["image"].string_val[0] for one in kept] == [photo(i, 0) for i in (2, 3, 4)]
     monkeypatch.setattr(logged, "_MOST_BYTES", 1)
-    assert len(asked(logged.warm_up_of(files, defined, TAXONOMY))) == 1
-    from models.taxonomy import Attribute, Taxonomy
+    assert len(logged.warm_up_of(files, servable)[0]) == 1
+    servable.close()
 
-    with pytest.raises(logged.LogError, match="no request that the model itself answers"):
-        logged.warm_up_of(
-            log(lambda client: client.embed([photo(1, 0)], ["pocket"])), defined, Taxonomy((Attribute("a", ("b",)),))
-        )
+
+def record(signature: str, **inputs: Any) -> bytes:
+    """A record of a log; an array, or a TensorProto as it is."""
+    log = prediction_log_pb2.PredictionLog()
+    log.predict_log.request.model_spec.signature_name = signature
+    for name, value in inputs.items():
+        tensor = to_proto(value) if isinstance(value, np.ndarray) else value
+        log.predict_log.request.inputs[name].CopyFrom(tensor)
+    return bytes(log.SerializeToString())
+
+
+GOOD, ATTRIBUTE = np.array([photo(5, 0)], object), np.array([b"pocket"], object)
+UNKNOWN = tensor_pb2.TensorProto(dtype=types_pb2.DT_HALF)
+UNANSWERABLE = [
+    record("classify", image=UNKNOWN),
+    record("classify", image=np.zeros((1, 2), np.float32)),
+    record("classify", image=np.zeros(1, np.float32)),
+    record("classify", image=np.array(photo(5, 0), object)),
+    record("classify", image=GOOD[None]),
+    record("classify", image=np.array([b"no photo"], object)),
+    record("classify", image=np.array([photo(6, 0)[:40]], object)),
+    record("embed", image=GOOD, attribute=np.array([b"colour"], object)),
+    record("embed", image=GOOD, attribute=np.array([1], np.int32)),
+    record("embed", image=GOOD, attribute=np.repeat(ATTRIBUTE, 2)),
+    record("embed", image=GOOD),
+    record("__saved_model_init_op"),
+]
+
+
+def test_what_the_model_refuses_is_left_out(releases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before, file = release.versions(releases), tmp_path / "log"
+    file.write_bytes(framed(UNANSWERABLE))
+    assert main(["releases", "warm-up", str(releases), str(file)]) == 2
+    own = "classify, embed, explain, serving_default"
+    why = f"the log holds no request that the model itself answers ({own}); {logged._GIVE}"
+    assert capsys.readouterr().err == f"m3net releases: {why}\n"
+    assert release.versions(releases) == before
+    file.write_bytes(framed([*UNANSWERABLE, record("classify", image=GOOD)]))
+    done = logged.warmed(releases, [file])
+    assert (done.records, done.skipped) == (1, len(UNANSWERABLE))
+    Servable(releases / str(done.version)).close()
+    assert table(capsys, releases, [file])[0][:2] == ["neckline", "1"]  # one photo, however it was asked about
 
 
 def test_a_log_that_a_kill_cut_short_is_read_to_there_and_others_are_refused(
@@ -149,11 +191,21 @@ def test_a_log_that_a_kill_cut_short_is_read_to_there_and_others_are_refused(
     content = framed([one.SerializeToString()] * 2)
     (tmp_path / "cut").write_bytes(content[:-3])
     assert len(list(logged.requests([tmp_path / "cut"]))) == 1
-    for bad, why in ((framed([b"\xff\xff"]), "is no request log"), (framed([b""]), "holds other records than requests")):
+    half, no_log = len(content) // 2, f"is no request log; {logged._GIVE}"
+    damaged = "record 2 is damaged; leave this file out, or copy it anew"
+    for bad, why in (
+        (framed([b"\xff\xff"]), no_log),
+        (framed([b""]), f"holds other records than requests; {logged._GIVE}"),
+        (b"", no_log),
+        (np.random.default_rng(0).bytes(99), no_log),
+        (content[: half - 1], no_log),
+        (content[:-6] + b"~" + content[-5:], damaged),  # its data
+        (content[: half + 1] + b"~" + content[half + 2 :], damaged),  # its length, now far beyond the end
+    ):
         (tmp_path / "bad").write_bytes(bad)
         for act in ("warm-up", "drift"):
             assert main(["releases", act, str(releases), str(tmp_path / "bad")]) == 2
-            assert capsys.readouterr().err == f"m3net releases: {tmp_path / 'bad'}: {why}; {logged._GIVE}\n"
+            assert capsys.readouterr().err == f"m3net releases: {tmp_path / 'bad'}: {why}\n"
 
 
 def table(capsys: pytest.CaptureFixture[str], releases: Path, files: list[Path]) -> list[list[str]]:

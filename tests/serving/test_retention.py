@@ -1,13 +1,15 @@
 """Listed, gone back to, removed: and whatever a server may be reading meanwhile stays whole."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pipeline.cli import main
-from serving import release, retention
+from serving import disk, release, retention
+from serving.changes import change, changes_file
 from serving.release import EXTRA, MANIFEST, ReleaseError, push, verify, versions
 
 Compose = Callable[[Path, int], release.Manifest]
@@ -39,6 +41,18 @@ def test_list_and_verify(releases: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert main(["releases", "list", str(releases)]) == 2
 
 
+def test_an_edited_manifest_is_one_damaged_version(releases: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for version, told in ((1, {"taxonomy": None}), (3, {"metrics": 3}), (4, {"files": 5})):
+        file = releases / str(version) / MANIFEST
+        file.write_text(json.dumps({**json.loads(file.read_text()), **told}))
+    assert main(["releases", "list", str(releases)]) == 2
+    out = capsys.readouterr().out.splitlines()
+    assert [line.split()[-1] for line in out[2:6]] == ["damaged", "damaged", "30", "damaged"]
+    assert f"damaged: {releases}/3: {MANIFEST} cannot be read (metrics holds 3, which is no dict)" in out[-2]
+    assert main(["releases", "prune", str(releases), "--keep", "1"]) == 0
+    assert versions(releases) == [2, 3, 4]
+
+
 def test_a_rollback_is_a_new_version_of_the_old_content(releases: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path: path.read_bytes() for path in (releases / "2").rglob("*") if path.is_file()}
     assert main(["releases", "rollback", str(releases), "2"]) == 0
@@ -53,6 +67,34 @@ def test_a_rollback_is_a_new_version_of_the_old_content(releases: Path, capsys: 
     assert json.loads((releases / "6" / MANIFEST).read_text())["copy_of"] == 4
     main(["releases", "list", str(releases)])
     assert capsys.readouterr().out.splitlines()[3].endswith("version 2 again")
+
+
+def test_changes_come_along_only_where_they_are_asked_for(releases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    change(releases / "4", remove=["v1-0"])
+    assert not changes_file(releases / str(retention.again(releases, 4))).exists()
+    seen: list[bool] = []
+
+    def rename(partial: Path, final: Path) -> bool:
+        seen.append(changes_file(final).exists())  # before anybody sees the version
+        if final.name == "6":
+            shutil.copytree(releases / "5", final)  # another was faster
+            return False
+        return disk.rename(partial, final)
+
+    monkeypatch.setattr(release, "rename", rename)
+    assert retention.again(releases, 4, changes=True) == 7
+    assert seen == [True, True]
+    assert changes_file(releases / "7").read_bytes() == changes_file(releases / "4").read_bytes()
+    assert not changes_file(releases / "6").exists()
+    (releases / "6").rename(releases / "gone")
+
+    def fail(*_: Path) -> bool:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(release, "rename", fail)
+    with pytest.raises(OSError, match="disk full"):
+        retention.again(releases, 4, changes=True)
+    assert not changes_file(releases / "8").exists()
 
 
 def test_a_rollback_to_nothing_or_to_damage_is_refused(releases: Path, tmp_path: Path) -> None:
