@@ -237,18 +237,15 @@ def plan(arguments: argparse.Namespace) -> None:
 def query(arguments: argparse.Namespace) -> int:
     """Asks a server, or a release directly."""
     from components.catalogue_gen.photo import normalise
-    from pipeline import neighbours
-    from serving.client import Client, Tls
+    from pipeline import asked, neighbours
+    from serving.client import Client
 
+    asked.check_words(arguments)
     photo = normalise(arguments.image.read_bytes())
     if arguments.release:
         found = _ask_release(arguments, photo)
     else:
-        given = (arguments.ca, arguments.key, arguments.cert)
-        if bool(arguments.key) != bool(arguments.cert):
-            raise ConfigError("--cert and --key belong together; give both or neither")
-        tls = Tls(*(file.read_bytes() if file else None for file in given)) if any(given) else None
-        token = arguments.token_file.read_text(encoding="utf-8").strip() if arguments.token_file else ""
+        tls, token = asked.tls(arguments), asked.token(arguments)
         with Client(arguments.server, arguments.model_name, tls=tls, token=token) as client:
             found = client.search(photo, arguments.attribute, arguments.k)
     print(neighbours.as_text(found))

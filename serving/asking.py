@@ -1,6 +1,7 @@
 """What the client and its async variant share: requests written, answers read, failures in words."""
 
 import json
+import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -18,6 +19,7 @@ from serving.protos import (
 )
 from serving.tensors import from_proto, to_proto
 
+_MOST_K = 2**31 - 1  # int32, as it is sent
 _MOST_BYTES = 64 << 20  # of a message; gRPC's own limits, 4 MB of an answer and 256 KB kept to ask again, are a few photos
 # gRPC itself asks again, within the deadline and with jitter: nothing is changed by asking, so it is safe. A flood ends
 # for itself, too: once too many fail, the throttle lets no more be asked again.
@@ -78,7 +80,10 @@ class Tls:
 
 @dataclass(frozen=True)
 class Asked:
-    """Whom to ask: `version` or `label` of the model, or neither for the newest. Not both: ValueError."""
+    """Whom to ask: `version` or `label` of the model, or neither for the newest.
+
+    Raises: ValueError for both, for a token that no header can hold, and for a name, version or label that no message can.
+    """
 
     address: str
     model_name: str = "m3net"
@@ -90,6 +95,9 @@ class Asked:
     def __post_init__(self) -> None:
         if self.version is not None and self.label:
             raise ValueError(f"either a version or a label is asked for; got {self.version} and {self.label}")
+        if not (self.token.isascii() and self.token.isprintable()):
+            raise ValueError("a token is one line of printable ASCII characters")
+        self.spec()
 
     @property
     def metadata(self) -> list[tuple[str, str]]:
@@ -106,10 +114,13 @@ class Asked:
         return spec
 
     def predict(self, signature: str, inputs: dict[str, np.ndarray], output_filter: Sequence[str] = ()) -> Any:
-        """A PredictRequest."""
-        request = predict_pb2.PredictRequest(model_spec=self.spec(signature), output_filter=output_filter)
-        for name, array in inputs.items():
-            request.inputs[name].CopyFrom(to_proto(array))
+        """A PredictRequest. Raises: ClientError, as all that make one do."""
+        try:
+            request = predict_pb2.PredictRequest(model_spec=self.spec(signature), output_filter=output_filter)
+            for name, array in inputs.items():
+                request.inputs[name].CopyFrom(to_proto(array))
+        except (ValueError, TypeError) as error:
+            raise ClientError(f"this cannot be asked: {error}") from None
         return request
 
     def search(self, images: Sequence[bytes], attributes: Sequence[str], k: int) -> Any:
@@ -118,10 +129,10 @@ class Asked:
 
     def search_by(self, what: str, one: str, attribute: str, k: int) -> Any:
         """A PredictRequest of `search_by_id` or `search_by_class`; `what` is id or class."""
-        return self._search(f"search_by_{what}", what, [one.encode()], [attribute], k)
+        return self._search(f"search_by_{what}", what, names([one]), [attribute], k)
 
-    def _search(self, signature: str, name: str, asked: Sequence[bytes], attributes: Sequence[str], k: int) -> Any:
-        inputs = {name: strings(asked), "attribute": names(attributes), "k": np.array(k, np.int32)}
+    def _search(self, signature: str, name: str, asked: Iterable[bytes], attributes: Sequence[str], k: int) -> Any:
+        inputs = {name: strings(asked), "attribute": names(attributes), "k": _depth(k)}
         return self.predict(signature, inputs, ["id", "class", "score", "image"])
 
     def status(self) -> Any:
@@ -150,6 +161,9 @@ class Asked:
     def failed(self, error: Any) -> ClientError:
         """An RpcError in words."""
         code = error.code()
+        if code is grpc.StatusCode.UNAVAILABLE and "CERTIFICATE_VERIFY_FAILED" in (error.details() or ""):
+            advice = "give the PEM of who signed its certificate (Tls.ca, --ca)"
+            return ClientError(f"no server answers at {self.address} that is trusted here; {advice}", code)
         if code is grpc.StatusCode.UNAVAILABLE:
             return ClientError(f"no server answers at {self.address}; start one with m3net serve RELEASES", code)
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -190,9 +204,22 @@ def _neighbour(item: bytes, classes: bytes, score: float, image: bytes) -> Neigh
     return Neighbour(item.decode(), classes.decode(), score, image.decode())
 
 
+def _depth(k: int) -> np.ndarray:
+    try:
+        whole = operator.index(k)
+    except TypeError:
+        raise ClientError(f"k is a whole number; got {k!r}") from None
+    if not 1 <= whole <= _MOST_K:
+        raise ClientError(f"k lies between 1 and {_MOST_K:,}")
+    return np.array(whole, np.int32)
+
+
 def names(texts: Iterable[str]) -> np.ndarray:
-    """Texts as bytes."""
-    return strings(text.encode() for text in texts)
+    """Texts as bytes. Raises: ClientError."""
+    try:
+        return strings(text.encode() for text in texts)
+    except UnicodeEncodeError as error:
+        raise ClientError(f"{error.object!r} is no text that can be sent: {error.reason}") from None
 
 
 def strings(values: Iterable[bytes]) -> np.ndarray:

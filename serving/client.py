@@ -19,6 +19,8 @@ __all__ = ["Client", "ClientError", "Neighbour", "Tls"]
 class Client(Connected):
     """Asks `address`, as host:port; every method raises ClientError. A context manager, which closes it.
 
+    Raises: ValueError, see `serving.asking.Asked`.
+
     Args:
         timeout: seconds a request, its repetitions included: what may be asked again is, with growing pauses.
         version, label: which of the model's versions; the newest where neither is given.

@@ -6,6 +6,7 @@ Source of rules and words: TF Serving's util/json_tensor.cc. Binary is `{"b64": 
 import base64
 import binascii
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -27,10 +28,17 @@ def parse(body: bytes) -> dict[str, Any]:
     if not body:
         raise invalid("JSON Parse error: The document is empty")
     try:
-        document = json.loads(body)
-    except ValueError as error:  # neither JSON nor, it may be, UTF-8
-        place = getattr(error, "pos", getattr(error, "start", 0))
-        raise invalid(f"JSON Parse error: {getattr(error, 'msg', 'not UTF-8')} at offset: {place}") from None
+        document = json.loads(body.decode("utf-8-sig"))
+        if b"\\u" in body:
+            _dump(document)  # half a surrogate pair, which only an escape can bring, is text that no answer or message can hold
+    except json.JSONDecodeError as error:
+        raise invalid(f"JSON Parse error: {error.msg} at offset: {error.pos}") from None
+    except UnicodeDecodeError as error:
+        raise invalid(f"JSON Parse error: not UTF-8 at offset: {error.start}") from None
+    except UnicodeEncodeError:
+        raise invalid("JSON Parse error: The surrogate pair in string is invalid.") from None
+    except ValueError:  # Python's own limit, a defence: the time to read a number grows with the square of its length
+        raise invalid(f"JSON Parse error: an integer of more than {sys.get_int_max_str_digits():,} digits") from None
     except RecursionError:
         raise invalid("JSON Parse error: nested too deeply") from None
     if not isinstance(document, dict):
@@ -162,7 +170,7 @@ def _scalar(value: Any, dtype: int) -> Any:
         if isinstance(value, dict):
             return _decoded(value)
         if isinstance(value, str):
-            return value.encode("utf-8", "surrogatepass")
+            return value.encode()
     number = isinstance(value, int) and not isinstance(value, bool)
     if dtype == types_pb2.DT_FLOAT and (number or isinstance(value, float)):
         return float(value) if abs(value) < 2**128 or isinstance(value, float) else float("inf")

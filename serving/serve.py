@@ -56,9 +56,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         raise settings.SettingsError(f"{arguments.releases} is no folder; give the folder that holds the releases")
     else:
         models = {arguments.model_name: ModelConfig(arguments.releases)}
-    token = arguments.token_file.read_text(encoding="utf-8").strip() if arguments.token_file else ""
-    if arguments.token_file and not token:
-        raise settings.SettingsError(f"{arguments.token_file}: holds no token")
+    token = settings.read_token(arguments.token_file) if arguments.token_file else ""
     read, usual = settings, remote.BATCHING if arguments.embedder else Batching()
     batching, tls, page = arguments.batching_parameters_file, arguments.ssl_config_file, arguments.monitoring_config_file
     return Settings(

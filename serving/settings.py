@@ -54,6 +54,16 @@ class Tls:
     client_verify: bool = False
 
 
+def read_token(path: Path) -> str:
+    """`--token-file`, of the server and of `m3net query`. Raises: SettingsError; OSError where there is no such file."""
+    token = path.read_bytes().strip().decode("latin-1")
+    if not token:
+        raise SettingsError(f"{path}: holds no token")
+    if not (token.isascii() and token.isprintable()):
+        raise SettingsError(f"{path}: a token is one line of printable ASCII characters")
+    return token
+
+
 def read_batching(path: Path, usual: Batching | None = None) -> Batching:
     """`--batching_parameters_file`; what it leaves out is as `usual`. A wait, paddings and allowed sizes are read and not
     used: batching here is greedy.

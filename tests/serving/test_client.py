@@ -73,6 +73,31 @@ def test_versions_labels_and_many_at_once(address: str, client: Client, photo: C
         Client(address, version=1, label="x")
 
 
+def test_what_cannot_be_asked_is_one_line_too(client: Client, address: str) -> None:
+    whole: list[tuple[Any, str]] = [
+        (2**31, "k lies between 1 and 2,147,483,647"),
+        (1.5, "whole number; got 1.5"),
+        ("3", "got '3'"),
+    ]
+    asks: list[tuple[Callable[[], object], str]] = [
+        *((lambda k=k: client.search_by_id("v1-1", "pocket", k), words) for k, words in whole),
+        (lambda: client.search(b"", "\udcff"), r"'\udcff' is no text that can be sent"),
+        (lambda: client.search_by_id("\udcff", "pocket"), "is no text that can be sent"),
+        (lambda: client.predict("\udcff", {}), "this cannot be asked"),
+        (lambda: client.predict("embed", {"image": np.zeros(1, complex)}), "a tensor of complex128 cannot be sent"),
+    ]
+    for ask, words in asks:
+        with pytest.raises(ClientError) as caught:
+            ask()
+        assert words in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert caught.value.code is None
+    assert len(client.search_by_id("v1-1", "pocket", np.int64(3))) == 3  # type: ignore[arg-type]
+    for mistake in ({"token": "two\nlines"}, {"token": "schlüssel"}, {"version": 2**63}, {"model_name": "\udcff"}):
+        with pytest.raises(ValueError):  # noqa: PT011  (protocol buffers have words of their own)
+            Client(address, **mistake)
+
+
 class Shy(prediction_service_pb2_grpc.PredictionServiceServicer):
     """Refuses with `codes`, one after the other, each after some `seconds`; then answers."""
 

@@ -74,6 +74,28 @@ def test_search_in_columns(rest: Any, photo: Callable[[int], bytes], drawn: Any)
     assert answer["outputs"]["score"][0] == pytest.approx([score for _, _, score in expected], rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (
+            '{"signature_name": "\\ud800", "inputs": {"id": ["x"]}}',
+            "JSON Parse error: The surrogate pair in string is invalid.",
+        ),
+        ('{"signature_name": "search_by_id", "inputs": {"\\udc00": 1}}', "The surrogate pair in string is invalid."),
+        (f'{{"inputs": {"1" * 5000}}}', "JSON Parse error: an integer of more than 4,300 digits"),
+        (b'{"inputs": "\xed\xa0\x80"}', "JSON Parse error: not UTF-8 at offset: 12"),
+        ('{"signature_name": "\\ud83d\\ude00", "inputs": 1}', 'signature name: "\U0001f600"'),  # both halves: a letter
+    ],
+)
+def test_text_and_numbers_that_are_none_are_named(rest: Any, body: str | bytes, words: str) -> None:
+    connection = http.client.HTTPConnection(rest().address, timeout=20)
+    connection.request("POST", "/v1/models/m3net:predict", body)
+    answer = connection.getresponse()
+    assert answer.status == 400
+    assert words in json.loads(answer.read())["error"]
+    connection.close()
+
+
 def test_a_connection_is_kept_for_the_next_request(rest: Any) -> None:
     server = rest()
     connection = http.client.HTTPConnection(server.address, timeout=20)

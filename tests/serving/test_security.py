@@ -91,8 +91,9 @@ def test_without_the_right_certificate(guarded: Guarded, photo: Callable[[int], 
     ):
         with Client(guarded.address, timeout=5, tls=tls, token=guarded.token) as client:
             assert not client.ready()
-            with pytest.raises(ClientError, match=r"no server answers|did not answer"):
+            with pytest.raises(ClientError, match=r"no server answers|did not answer") as caught:
                 client.classify(photo(1))
+            assert (tls is not None and tls.ca is None) == ("give the PEM of who signed its certificate" in str(caught.value))
 
 
 def test_the_command_shows_its_certificate(guarded: Guarded, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
