@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from models.taxonomy import Taxonomy
 from serving.disk import make_partial, rename, sweep, sync, sync_one
@@ -124,18 +124,41 @@ def compose(
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """What a release says of itself; nothing is checked. Raises: ReleaseError where it cannot be read."""
+    """What a release says of itself; only format and types are checked. Raises: ReleaseError where it cannot be read."""
     try:
-        return Manifest(**json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        manifest = Manifest(**json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+        known = manifest.format == FORMAT
+        if known:  # of other formats it is not known what their fields hold
+            _check_types(manifest)
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise ReleaseError(f"{folder}: {MANIFEST} cannot be read ({error}); {_HINT}") from None
+    if not known:
+        raise ReleaseError(f"{folder}: release format {manifest.format} is not {FORMAT}, the one known; update m3net")
+    return manifest
+
+
+def _check_types(manifest: Manifest) -> None:
+    """Every field is of the type that `Manifest` says. Raises: TypeError; ValueError for the taxonomy."""
+    for name, kind in get_type_hints(Manifest).items():
+        _check_type(name, getattr(manifest, name), kind)
+    _check_type("metrics.map", manifest.metrics.get("map", 0.0), float)
+    Taxonomy.from_json(json.dumps(manifest.taxonomy))
+
+
+def _check_type(name: str, value: object, kind: Any) -> None:
+    if kind is Any:
+        return
+    outer = get_origin(kind) or kind
+    if type(value) is not outer:  # not isinstance: JSON's true is no number
+        raise TypeError(f"{name} holds {json.dumps(value)[:40]}, which is no {outer.__name__}")
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for one in inner:
+        _check_type(name, one, get_args(kind)[-1])
 
 
 def verify(folder: Path) -> Manifest:
     """Checks that `folder` is exactly what was composed. Raises: ReleaseError."""
     manifest = read_manifest(folder)
-    if manifest.format != FORMAT:
-        raise ReleaseError(f"{folder}: release format {manifest.format} is not {FORMAT}, the one known; update m3net")
     if folder.name.isdecimal() and folder.name != str(manifest.version):
         raise ReleaseError(f"{folder}: its manifest says version {manifest.version}; {_HINT}")
     there = set(_files(folder)) - {MANIFEST}
