@@ -42,7 +42,7 @@ def test_list_and_verify(releases: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_an_edited_manifest_is_one_damaged_version(releases: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for version, told in ((1, {"taxonomy": None}), (3, {"metrics": 3}), (4, {"files": 5})):
+    for version, told in ((1, {"taxonomy": None}), (3, {"metrics": 3}), (4, {"format": 2, "metrics": 3})):
         file = releases / str(version) / MANIFEST
         file.write_text(json.dumps({**json.loads(file.read_text()), **told}))
     assert main(["releases", "list", str(releases)]) == 2
