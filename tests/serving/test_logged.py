@@ -130,7 +130,7 @@ def test_a_log_becomes_the_warm_up_of_a_release(
     assert run[:3] == ["embed", "classify", "explain"]
 
 
-def test_the_newest_of_many_and_what_no_longer_fits(releases: Path, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_newest_of_many(releases: Path, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     files, servable = log(lambda client: [client.classify(photo(i, 0)) for i in range(5)]), Servable(releases / "1")
     monkeypatch.setattr(logged, "_MOST_RECORDS", 3)
     kept = asked(framed(logged.warm_up_of(files, servable)[0]))
@@ -203,9 +203,12 @@ def test_a_log_that_a_kill_cut_short_is_read_to_there_and_others_are_refused(
         (content[: half + 1] + b"~" + content[half + 2 :], damaged),  # its length, now far beyond the end
     ):
         (tmp_path / "bad").write_bytes(bad)
-        for act in ("warm-up", "drift"):
-            assert main(["releases", act, str(releases), str(tmp_path / "bad")]) == 2
-            assert capsys.readouterr().err == f"m3net releases: {tmp_path / 'bad'}: {why}\n"
+        with pytest.raises(logged.LogError) as refused:
+            list(logged.requests([tmp_path / "bad"]))
+        assert str(refused.value) == f"{tmp_path / 'bad'}: {why}"
+    for act in ("warm-up", "drift"):
+        assert main(["releases", act, str(releases), str(tmp_path / "bad")]) == 2
+        assert capsys.readouterr().err == f"m3net releases: {tmp_path / 'bad'}: {damaged}\n"
 
 
 def table(capsys: pytest.CaptureFixture[str], releases: Path, files: list[Path]) -> list[list[str]]:
