@@ -134,7 +134,7 @@ def _ask_once(arguments: argparse.Namespace, config: Config) -> int:
     attribute = max(measured, key=lambda name: measured[name]["map"] - measured[name]["random_map"])
     page = arguments.output / "neighbours.html"
     with running(Path(config.release.folder or arguments.output / "releases")) as address:
-        print(f"\nserved on {address}; m3net query {asked.location} --attribute {attribute} answers:\n")
+        print(f"\nserved on {address} for one question; m3net query {asked.location} --attribute {attribute} answers:\n")
         ask = {"image": Path(asked.location), "attribute": attribute, "k": 10, "server": address}
         return query(
             argparse.Namespace(

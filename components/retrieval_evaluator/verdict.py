@@ -54,10 +54,11 @@ def verdict(
     against += [_fall(name, found[name], max_attribute_drop) for name in fallen(found, max_attribute_drop)]
     if against:
         return False, "; ".join(against)
+    floor = f"reaches {min_map:.2%}" if min_map else "has no floor to reach (evaluation.min_map)"
     if not found:
-        return True, f"overall MAP {reached:.2%} reaches {min_map:.2%}; no model was blessed before"
+        return True, f"overall MAP {reached:.2%} {floor}; no model was blessed before"
     before = found["overall"]["before"]
-    return True, f"overall MAP {reached:.2%} reaches {min_map:.2%}, and stands beside the last blessed model's {before:.2%}"
+    return True, f"overall MAP {reached:.2%} {floor}, and stands beside the last blessed model's {before:.2%}"
 
 
 def _fall(name: str, one: Mapping[str, float], limit: float) -> str:

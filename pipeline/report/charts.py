@@ -77,9 +77,11 @@ def reliability(found: Calibration, label: str) -> Markup:
     frame = _Frame(240, 210, 0, 100, 100)
     parts = []
     for one in found.bins:
-        x, y = frame.x(100 * one.low), frame.y(100 * one.accuracy)
+        # Two pixels at least: a bin that is wrong throughout is there too.
+        x, y = frame.x(100 * one.low), min(frame.y(100 * one.accuracy), frame.y(0) - 2)
         size = (frame.x(100 * one.high) - x - 1, frame.y(0) - y)
-        title = f"{100 * one.low:.0f} to {100 * one.high:.0f} %: {one.photos} photos, accuracy {100 * one.accuracy:.2f} %"
+        photos = f"{one.photos} photo{'s' * (one.photos != 1)}"
+        title = f"{100 * one.low:.0f} to {100 * one.high:.0f} %: {photos}, accuracy {100 * one.accuracy:.2f} %"
         bar = '<rect class="{}" x="{}" y="{}" width="{:.1f}" height="{:.1f}"><title>{}</title></rect>'
         # A bin of next to no photos says next to nothing, and is drawn so.
         parts.append(Markup(bar).format("bar" if one.photos >= _FEW else "bar few", x, y, *size, title))

@@ -55,6 +55,13 @@ def test_all_reasons_are_told() -> None:
     assert [part in reason for part in ("below evaluation.min_map", "evaluation.max_drop", "colour fell")] == [True] * 3
 
 
+@pytest.mark.parametrize(
+    ("floor", "words"), [(0.3, "60.00% reaches 30.00%;"), (0.0, "60.00% has no floor to reach (evaluation.min_map);")]
+)
+def test_without_a_floor_nothing_is_said_to_be_reached(floor: float, words: str) -> None:
+    assert words in verdict({"overall": {"map": 0.6}}, {}, floor, 0.02)[1]
+
+
 def test_beside_is_of_the_attributes_that_both_know() -> None:
     before = {"colour": measured([0.5] * 20), "gone": measured([1.0])}
     now = {"colour": measured([0.25] * 20), "new": measured([0.0])}

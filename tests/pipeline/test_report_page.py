@@ -112,7 +112,7 @@ def test_what_is_odd_about_the_labels_stands_in_their_section_as_text() -> None:
     assert page.index("<h3>Labels</h3>") < page.index(str(escape(finding["text"])))
     nothing = render(dataclasses.replace(made, run=dataclasses.replace(made.run, findings=())))
     assert "Findings about the labels" not in nothing
-    assert "No drift since the last run, no skew between splits, nothing against the schema." in nothing
+    assert "No drift from an earlier run or span, no skew between splits, nothing against the schema." in nothing
 
 
 def test_published_rows_stand_beside_a_data_set_of_that_name_alone() -> None:

@@ -41,6 +41,11 @@ def test_the_reliability_diagram_draws_accuracy_at_its_confidence() -> None:
     assert "<x>" not in svg
 
 
+def test_a_bin_that_is_wrong_throughout_is_drawn() -> None:
+    svg = charts.reliability(calibrate(np.array([0.55]), np.array([False])), "x")
+    assert re.findall(r'height="([\d.]+)"><title>50 to 60 %: 1 photo, accuracy 0.00 %', svg) == ["2.0"]
+
+
 def test_curves_of_a_history(tmp_path: Path) -> None:
     text = "epoch,loss,l_m,l_ci,valid_map\n1,4,3,0,0.25\n2,2,1.5,0,0.5\n3,1,0.5,0,\n"
     (tmp_path / "history.csv").write_text(text)
