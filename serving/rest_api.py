@@ -31,6 +31,7 @@ _STATUS = {
     Code.PERMISSION_DENIED: 403, Code.NOT_FOUND: 404, Code.ABORTED: 409, Code.RESOURCE_EXHAUSTED: 429, Code.CANCELLED: 499,
     Code.UNIMPLEMENTED: 501, Code.UNAVAILABLE: 503, Code.DEADLINE_EXCEEDED: 504,
 }  # fmt: skip
+_MOST_DIGITS = 19  # of a number in an address or a header: 2^63 has as many, and Python reads no 4,300
 _VERSION = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
 _ASK = re.compile(rf"/v1/models/(?P<name>[^/:]+){_VERSION}:(?P<method>classify|regress|predict)", re.IGNORECASE)
 _JSON = "application/json"
@@ -182,10 +183,10 @@ class _Handler(HttpHandler):
         if not length.isdecimal():
             self.close_connection = True
             raise invalid("a Content-Length is needed; chunks are not taken")
-        if int(length) > self.server.limits.most_bytes:
+        if len(length) > _MOST_DIGITS or int(length) > self.server.limits.most_bytes:
             self.close_connection = True  # unread, and so the end of this connection
             most = self.server.limits.most_bytes
-            raise RequestError(Code.RESOURCE_EXHAUSTED, f"a body of {length} bytes is more than the {most} that are read")
+            raise RequestError(Code.RESOURCE_EXHAUSTED, f"a body of {length[:_MOST_DIGITS]} bytes is more than the {most} that are read")
         if not self.server.reserve(int(length)):
             self.close_connection = True
             raise RequestError(Code.RESOURCE_EXHAUSTED, "too many bytes are being answered; ask again later")
@@ -215,7 +216,7 @@ class _Handler(HttpHandler):
 def _spec(found: re.Match[str]) -> Any:
     spec = model_pb2.ModelSpec(name=unquote(found["name"]))
     if found["version"]:
-        if int(found["version"]) >= 1 << 63:
+        if len(found["version"]) > _MOST_DIGITS or int(found["version"]) >= 1 << 63:
             raise invalid(f"Failed to convert version: {found['version']} to numeric.")
         spec.version.value = int(found["version"])
     elif found["label"]:

@@ -61,6 +61,8 @@ PREDICT = b"POST /v1/models/m3net:predict HTTP/1.1\r\nHost: x\r\n"
         (PREDICT + b"Content-Type: image/png\r\nContent-Length: 8\r\n\r\n\x89PNG\r\n\x1a\n", b"400"),
         (PREDICT + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", b"400"),
         (b"GET /v1/models/m3net/versions/99999999999999999999 HTTP/1.1\r\n\r\n", b"400"),
+        (b"GET /v1/models/m3net/versions/" + b"9" * 5000 + b" HTTP/1.1\r\n\r\n", b"400"),
+        (b"POST /v1/models/m3net:predict HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", b"429"),
         (b"GET /v1/models/m3net/versions/%D9%A1 HTTP/1.1\r\n\r\n", b"400"),
         (b"GET /v1/models/%ff%00 HTTP/1.1\r\n\r\n", b"404"),
         (b"GET /v1/models/m3net/items/%ff%fe/photo HTTP/1.1\r\n\r\n", b"404"),
