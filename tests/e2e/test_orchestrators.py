@@ -29,11 +29,10 @@ for line in sys.argv[1:]:
 
 def tfx(folder: Path, catalogue: Path, command: list[str]) -> str:
     config = folder / "quick.yaml"
-    config.write_text("model: {image_size: 32}\ntraining: {epochs: 1, backend: jax}\n")  # a whole run on two devices
+    config.write_text("model: {image_size: 32}\ntraining: {epochs: 1}\n")
     own = {"M3NET_CATALOGUE": str(catalogue), "M3NET_CONFIG": str(config), "M3NET_OUTPUT": str(folder / "out")}
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # `tfx` calls pip and python by name
-    devices = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
-    environment = {**os.environ, **own, **devices, "HOME": str(folder), "PATH": path}
+    environment = {**os.environ, **own, "HOME": str(folder), "PATH": path}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=folder)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout
@@ -47,8 +46,7 @@ def test_the_tfx_command_creates_and_runs_it(catalogue: Path, tmp_path: Path) ->
     last = lineage.last("Releaser")
     assert last is not None
     run = lineage.run_of(last)
-    config = json.loads(run.custom_properties["config"].string_value)
-    assert (config["model"]["image_size"], config["training"]["backend"]) == (32, "jax")
+    assert json.loads(run.custom_properties["config"].string_value)["model"]["image_size"] == 32
     text = (tmp_path / "out" / "metrics.prom").read_text()
     assert f'm3net_run_info{{run="{run.name}"}} 1' in text
     assert "m3net_run_success 1.0" in text
