@@ -123,8 +123,10 @@ def test_a_search_that_was_killed_trains_what_is_missing_and_ends_as_if_undistur
         with pytest.raises(KeyboardInterrupt):
             searched(tmp_path / "cut", execution)
         assert len(list((tmp_path / "cut" / "Tuner" / "search").iterdir())) == 1
-    assert searched(tmp_path / "cut", 3) == whole
-    assert tried == undisturbed
+    # To the last digit but one: the search's own linear algebra may sum otherwise from one process to the next.
+    for cut, uncut in zip(searched(tmp_path / "cut", 3), whole, strict=True):
+        assert (cut[0], cut[1], cut[2]) == (uncut[0], pytest.approx(uncut[1]), pytest.approx(uncut[2]))
+    assert tried == pytest.approx(undisturbed)
     said = capsys.readouterr()
     assert "7 trials were done by a run that was stopped" in said.err
     assert "Reloading" not in said.out

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from argparse import Namespace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -115,7 +116,14 @@ def test_stopped_from_the_keyboard(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "catalogue.csv")
     command = [sys.executable, "-m", "pipeline.cli", "run", "--catalogue", "catalogue.csv", "--output", "out"]
     with (
-        subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process,
+        # A shell lets what it starts in the background ignore the keyboard, and Python keeps to that.
+        subprocess.Popen(
+            command,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+        ) as process,
         (tmp_path / "catalogue.csv").open("w"),  # waits until the run reads
     ):
         process.send_signal(signal.SIGINT)

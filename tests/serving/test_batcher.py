@@ -179,7 +179,7 @@ def test_who_went_away_costs_no_computing(model: Model) -> None:
 def test_of_a_large_request_no_further_part_is_run_for_nobody(model: Model, late: bool) -> None:
     gone: list[Callable[[], object]] = []
     asked = Asked(model, max_batch_size=2)
-    call = Call(0.2) if late else Call(on_end=lambda stop: gone.append(stop) is None)
+    call = Call(2.0) if late else Call(on_end=lambda stop: gone.append(stop) is None)
     large, patient = asked.ask(1, 2, 3, 4, 5, 6, call=call), asked.ask(7)
     model.go.release()
     wait_for(lambda: len(model.ran) == 1)  # and the second part is with the model
