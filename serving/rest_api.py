@@ -186,7 +186,9 @@ class _Handler(HttpHandler):
         if len(length) > _MOST_DIGITS or int(length) > self.server.limits.most_bytes:
             self.close_connection = True  # unread, and so the end of this connection
             most = self.server.limits.most_bytes
-            raise RequestError(Code.RESOURCE_EXHAUSTED, f"a body of {length[:_MOST_DIGITS]} bytes is more than the {most} that are read")
+            raise RequestError(
+                Code.RESOURCE_EXHAUSTED, f"a body of {length[:_MOST_DIGITS]} bytes is more than the {most} that are read"
+            )
         if not self.server.reserve(int(length)):
             self.close_connection = True
             raise RequestError(Code.RESOURCE_EXHAUSTED, "too many bytes are being answered; ask again later")
