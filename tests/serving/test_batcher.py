@@ -180,9 +180,9 @@ def test_of_a_large_request_no_further_part_is_run_for_nobody(model: Model, late
     gone: list[Callable[[], object]] = []
     asked = Asked(model, max_batch_size=2)
     call = Call(2.0) if late else Call(on_end=lambda stop: gone.append(stop) is None)
-    large, patient = asked.ask(1, 2, 3, 4, 5, 6, call=call), asked.ask(7)
-    model.go.release()
-    wait_for(lambda: len(model.ran) == 1)  # and the second part is with the model
+    first, large, patient = asked.occupied(), asked.ask(1, 2, 3, 4, 5, 6, call=call), asked.ask(7)
+    model.go.release(2)
+    wait_for(lambda: len(model.ran) == 2)  # and the second part is with the model
     if not late:
         gone[0]()
     else:
@@ -191,8 +191,8 @@ def test_of_a_large_request_no_further_part_is_run_for_nobody(model: Model, late
     with pytest.raises(RequestError) as caught:
         large.result(10)
     assert caught.value.code is (Code.DEADLINE_EXCEEDED if late else Code.CANCELLED)
-    assert patient.result(10) == [14]
-    assert [numbers for _, numbers in model.ran] == [[1, 2], [3, 4], [7]]
+    assert (first.result(10), patient.result(10)) == ([0], [14])
+    assert [numbers for _, numbers in model.ran] == [[0], [1, 2], [3, 4], [7]]
 
 
 def test_who_is_found_gone_costs_no_computing(model: Model) -> None:
