@@ -61,8 +61,8 @@ def crop(images: Tensor, box: Tensor, size: int) -> Tensor:
 def _sampling(start: Tensor, side: Tensor, size: int, photo: int) -> Tensor:
     """Weights (B, A, size, photo) of the photo's pixels in each pixel of the crop."""
     scale = side / size
-    centre = start + (np.arange(size, dtype=np.float32) + 0.5) * scale - 0.5
+    centre = start + (ops.arange(size, dtype="float32") + 0.5) * scale - 0.5
     centre = ops.expand_dims(ops.clip(centre, 0.0, photo - 1.0), -1)
     reach = ops.expand_dims(ops.maximum(scale, 1.0), -1)  # pixels shrunk into one are averaged, not skipped
-    weights = ops.relu(1 - ops.absolute(centre - np.arange(photo, dtype=np.float32)) / reach)
+    weights = ops.relu(1 - ops.absolute(centre - ops.arange(photo, dtype="float32")) / reach)
     return weights / ops.sum(weights, axis=-1, keepdims=True)

@@ -114,4 +114,4 @@ class M3NetC(M3Net):
         """See `M3Net.class_vectors`; shown is the mean over an attribute's classes."""
         phi, alpha = self.class_attention(x, self.embedding)
         sizes = self.grid.mask.sum(axis=-1)[:, None]
-        return phi, ops.sum(self.grid.spread(ops.cast(alpha, "float32")), axis=2) / sizes
+        return phi, ops.divide(ops.sum(self.grid.spread(ops.cast(alpha, "float32")), axis=2), sizes)

@@ -16,7 +16,8 @@ def embed(system: System, photos: Photos) -> np.ndarray:
     for start in range(0, len(photos.ids), _EMBED_BATCH):
         index = np.arange(start, min(start + _EMBED_BATCH, len(photos.ids)))
         outputs = system.predict_on_batch(photos.batch(index).astype(np.float32))
-        found.append(ops.convert_to_numpy(system.vectors(outputs)))
+        tensors = {name: ops.convert_to_tensor(value) for name, value in outputs.items()}
+        found.append(ops.convert_to_numpy(system.vectors(tensors)))
     return np.concatenate(found)
 
 

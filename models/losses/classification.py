@@ -61,7 +61,7 @@ def published_l_m(y_true: Tensor, logits: Tensor, grid: Grid, positive_weight: T
     Args and source: `sigmoid_cells`; M3-Net (Jiao et al., CVPR 2023), equation of L_M. Returns: a float32 scalar.
     """
     sizes = grid.mask.sum(axis=-1)
-    cells = sigmoid_cells(y_true, logits, grid, positive_weight) / sizes
+    cells = ops.divide(sigmoid_cells(y_true, logits, grid, positive_weight), sizes)  # PyTorch's operators take no array
     return labelled_mean(cells, labelled(y_true, grid))
 
 
