@@ -113,10 +113,13 @@ class AsenPlusPlus(Asen):
         every = zip(super().rates(), self.trainable_variables, strict=True)
         return [rate if id(v) in fresh else rate * settled for rate, v in every]
 
-    def network_input(self, images: Tensor) -> Tensor:
-        """The photos at the network's size, in which an average stands for pixels that fall into one."""
-        whole = ops.broadcast_to(ops.convert_to_tensor([[[0.0, 0.0, 1.0]]]), (ops.shape(images)[0], 1, 3))
-        return images if self.photo_size == self.config.image_size else crop(images, whole, self.config.image_size)[:, 0]
+    def features(self, given: dict[str, Tensor], training: bool) -> Tensor:
+        """The map of the photos at the network's size, in which an average stands for pixels that fall into one."""
+        images, size = given["images"], self.config.image_size
+        if self.photo_size != size:
+            whole = ops.broadcast_to(ops.convert_to_tensor([[[0.0, 0.0, 1.0]]]), (ops.shape(images)[0], 1, 3))
+            images = crop(images, whole, size)[:, 0]
+        return self.backbone(images, training=training)
 
     def head(self, x: Tensor, given: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
         """See `System.head`."""

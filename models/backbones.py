@@ -29,6 +29,14 @@ def build_backbone(name: str, image_size: int, weights: str = "") -> keras.Model
     return model
 
 
+def finer_map(backbone: keras.Model) -> Tensor:
+    """The last map of a backbone that is higher than its own: (B, about 2 H, about 2 W, C'), of half the stride."""
+    height = backbone.output_shape[1]
+    maps = [one.output for one in backbone.layers if not isinstance(one, layers.ZeroPadding2D)]  # an edge makes no map
+    found: Tensor = [x for x in maps if len(x.shape) == 4 and x.shape[1] > height][-1]
+    return found
+
+
 def small(image_size: int, weights: str) -> keras.Model:
     """A residual network of stride 16 that trains from random weights in minutes on a CPU; 96 px -> 6 x 6 x 256."""
     if weights == "imagenet":

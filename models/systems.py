@@ -55,12 +55,18 @@ class System(keras.Model):
         """Creates the layers after the backbone."""
         raise NotImplementedError
 
-    def network_input(self, images: Tensor) -> Tensor:
-        """What the backbone sees of the photos."""
-        return images
+    @property
+    def attended_size(self) -> tuple[int, int]:
+        """Height and width of the attention shown."""
+        height, width = self.backbone.output_shape[1:3]
+        return height, width
+
+    def features(self, given: dict[str, Tensor], training: bool) -> Tensor:
+        """The map (B, H, W, C) of what `call` was given; what else the head needs of the photos goes into `given`."""
+        return self.backbone(given["images"], training=training)
 
     def head(self, x: Tensor, given: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
-        """The flattened map (B, P, C), and what `call` was given, to the outputs, with `attention` (B, N, P)."""
+        """The flattened map (B, P, C), and what `call` was given, to the outputs, with `attention` (B, N, cells)."""
         raise NotImplementedError
 
     def losses_of(self, y: dict[str, Tensor], outputs: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
@@ -87,11 +93,11 @@ class System(keras.Model):
         """See the class. Outputs are float32 under any dtype policy."""
         given = dict(inputs) if isinstance(inputs, dict) else {"images": inputs}
         given["images"] = ops.cast(given["images"], "float32")  # batches hold bytes: a quarter of the way to the device
-        features = self.backbone(self.network_input(given["images"]), training=training)
+        features = self.features(given, training)
         _, height, width, channels = features.shape
         outputs = self.head(ops.reshape(features, (-1, height * width, channels)), given, training)
         outputs = {key: ops.cast(value, "float32") for key, value in outputs.items()}
-        outputs["attention"] = ops.reshape(outputs["attention"], (-1, self.grid.attributes, height, width))
+        outputs["attention"] = ops.reshape(outputs["attention"], (-1, self.grid.attributes, *self.attended_size))
         return outputs
 
     def prepare(self, recipe: TrainingConfig, labels: np.ndarray) -> None:

@@ -7,7 +7,7 @@ from models.systems import System
 from models.taxonomy import Taxonomy
 
 # By the variables' names, which are ours alone: their first axis counts classes, or attributes.
-PER_CLASS = frozenset({"w", "b", "c", "V", "centres"})
+PER_CLASS = frozenset({"w", "u", "b", "c", "V", "centres"})
 PER_ATTRIBUTE = frozenset({"e", "r", "W_a", "W_b"})
 # What belongs to a training and not to what was learned: modc's memory and steps, asen++'s stage, weights by frequency.
 FRESH = frozenset({"features", "classes", "photo", "next", "steps", "joint", "w_p"})

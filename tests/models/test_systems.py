@@ -33,7 +33,8 @@ def told(photos: Photos) -> dict[str, np.ndarray]:
 def test_outputs(name: str, taxonomy: Taxonomy, draw: Callable[[int], Photos]) -> None:
     system = built(name, taxonomy, kappa=0.5)
     outputs = system(draw(3).images.astype(np.float32))
-    shapes = {"logits": (3, 5), "phi": (3, 5, 4), "f": (3, 2, 512 if name == "asen++" else 256), "attention": (3, 2, 2, 2)}
+    shapes = {"logits": (3, 5), "phi": (3, 5, 4), "f": (3, 2, 512 if name == "asen++" else 256)}
+    shapes["attention"] = (3, 2, 4, 4) if name == "m3net+" else (3, 2, 2, 2)
     assert {key: tuple(value.shape) for key, value in outputs.items()} == {key: shapes[key] for key in outputs}
     assert ("phi" in outputs) == (name in CLASS_SYSTEMS)
     np.testing.assert_allclose(np.asarray(outputs["attention"]).sum(axis=(2, 3)), 1, atol=1e-5)
