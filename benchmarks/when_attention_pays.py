@@ -1,0 +1,141 @@
+"""When attention pays: systems beside the plain classifier by the number of photos, the share of labels and the size of regions.
+
+    m3net sample drawn --photos 3000
+    m3net run --catalogue drawn/catalogue.csv --output ingested --until CatalogueGen
+    python -m benchmarks.when_attention_pays ingested --photos 450,1800 --labels 1,0.3 --seeds 0,1 --regions drawn/regions.csv
+
+Each setting trains every system from random weights for the same steps on the same photos, and ranks the whole split test.
+--labels is the share of labels that is kept, drawn a photo and attribute. A difference is of MAP@all in points, of each
+query's AP averaged over seeds, with its 95 % interval over photos. With --regions an attribute's median box is told.
+"""
+
+import argparse
+import csv
+import os
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+from PIL import Image
+from tabulate import tabulate
+
+from models import metrics, systems
+from models.features import read_photos
+from models.intervals import compare
+from models.recipe import ModelConfig, TrainingConfig
+from models.retrieval import embed
+from models.sampling import Photos
+from models.taxonomy import Taxonomy
+from models.training import fit
+
+Precision = dict[str, tuple[Sequence[str], np.ndarray]]  # by attribute: its queries, and the AP of each
+
+
+def splits(ingested: Path, size: int, cache: Path) -> tuple[Taxonomy, dict[str, Photos]]:
+    """The Examples of a run that went as far as CatalogueGen."""
+    examples = max((ingested / "tfx/artifacts/CatalogueGen/examples").iterdir(), key=lambda one: int(one.name))
+    taxonomy = Taxonomy.load(examples)
+    names = ("train", "valid", "test")
+    return taxonomy, {name: read_photos([str(examples / f"Split-{name}/*")], taxonomy, size, cache / name) for name in names}
+
+
+def thinned(photos: Photos, count: int, share: float, taxonomy: Taxonomy) -> Photos:
+    """`count` of the photos (0 = all), each with about `share` of its labels."""
+    random = np.random.default_rng(0)
+    total = len(photos.ids)
+    chosen = np.sort(random.permutation(total)[: count or total])
+    labels = photos.labels[chosen]
+    for place in taxonomy.slices.values():
+        labels[random.random(len(chosen)) >= share, place] = 0
+    ids, roles = ([of[i] for i in chosen] for of in (photos.ids, photos.roles))
+    return Photos(photos.images, photos.place[chosen], labels, ids, roles)
+
+
+def precision(
+    name: str, train: Photos, parts: dict[str, Photos], taxonomy: Taxonomy, recipe: TrainingConfig, size: int
+) -> Precision:
+    """Trains a system and ranks the test photos with its weights of the epoch that was best on valid."""
+    keras.utils.set_random_seed(recipe.seed)
+    system = systems.build(ModelConfig(system=name, image_size=size), taxonomy)
+    fit(system, train, parts["valid"], recipe)
+    test = parts["test"]
+    vectors, roles = embed(system, test), np.asarray(test.roles)
+    found: Precision = {}
+    for place, (attribute, classes) in enumerate(taxonomy.slices.items()):
+        rows = metrics.Rows(test.ids, vectors[:, place], test.labels[:, classes].astype(bool))
+        queries, candidates = (metrics.labelled(rows.take(roles == role)) for role in ("query", "candidate"))
+        found[attribute] = queries.ids, metrics.measure(queries, candidates).average_precision
+    return found
+
+
+def mean(runs: list[Precision]) -> Precision:
+    """Over seeds; overall, that is over all queries of all attributes, stands last."""
+    found = {name: (ids, np.mean([run[name][1] for run in runs], axis=0)) for name, (ids, _) in runs[0].items()}
+    ids = [one for images, _ in found.values() for one in images]
+    return {**found, "overall": (ids, np.concatenate([values for _, values in found.values()]))}
+
+
+def rows(found: dict[str, Precision], sizes: dict[str, float]) -> Iterator[list[str]]:
+    """A row an attribute: its region, each system's MAP, and what each but the first has more."""
+    first, *others = found.values()
+    for name, (images, values) in first.items():
+        region = f"{sizes[name]:.1%}" if name in sizes else ""
+        told = [name, region, str(len(images)), f"{100 * values.mean():.1f}"]
+        for other in others:
+            one = compare(values, other[name][1], images)
+            told += [
+                f"{100 * other[name][1].mean():.1f}",
+                f"{100 * one.difference:+.1f} [{100 * one.low:+.1f}, {100 * one.high:+.1f}]",
+            ]
+        yield told
+
+
+def region_sizes(regions: Path | None) -> dict[str, float]:
+    """The median share of a photo's area that an attribute's box takes; nothing without a file."""
+    if not regions:
+        return {}
+    areas = defaultdict(list)
+    with regions.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            left, top, right, bottom = (int(row[one]) for one in ("left", "top", "right", "bottom"))
+            with Image.open(regions.parent / row["image"]) as photo:
+                areas[row["attribute"]].append((right - left) * (bottom - top) / (photo.width * photo.height))
+    return {name: float(np.median(found)) for name, found in areas.items()}
+
+
+def main() -> None:
+    """Prints a table a setting, as soon as it is there."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("ingested", type=Path)
+    parser.add_argument("--systems", default="classifier,m3net+")
+    parser.add_argument("--photos", default="0")
+    parser.add_argument("--labels", default="1")
+    parser.add_argument("--seeds", default="0,1")
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--size", type=int, default=96)
+    parser.add_argument("--regions", type=Path)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as cache:
+        taxonomy, parts = splits(given.ingested, given.size, Path(cache))
+        for count in map(int, given.photos.split(",")):
+            for share in map(float, given.labels.split(",")):
+                train = thinned(parts["train"], count, share, taxonomy)
+                found = {}
+                for name in given.systems.split(","):
+                    recipes = [
+                        TrainingConfig(epochs=1, min_steps=given.steps, seed=int(seed)) for seed in given.seeds.split(",")
+                    ]
+                    found[name] = mean([precision(name, train, parts, taxonomy, one, given.size) for one in recipes])
+                first, *others = found
+                head = ["", "region", "queries", first, *(text for name in others for text in (name, "difference"))]
+                print(f"{len(train.ids)} photos, {share:.0%} of their labels, {given.steps} steps, seeds {given.seeds}")
+                print(tabulate(rows(found, region_sizes(given.regions)), head, disable_numparse=True), end="\n\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
