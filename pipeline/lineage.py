@@ -30,9 +30,13 @@ class Lineage:
 
     def last(self, component: str) -> Any | None:
         """The newest execution of `component` that ended well, run or cached."""
+        return next(iter(self.ended(component)), None)
+
+    def ended(self, component: str) -> list[Any]:
+        """All executions of `component` that ended well, run or cached, the newest first."""
         kinds = [kind.name for kind in self.store.get_execution_types() if kind.name.split(".")[-1] == component]
         found = [e for kind in kinds for e in self.store.get_executions_by_type(kind) if self._well(e)]
-        return max(found, key=lambda execution: execution.id, default=None)
+        return sorted(found, key=lambda execution: execution.id, reverse=True)
 
     def artifacts(self, execution: int, *, inputs: bool) -> dict[str, Any]:
         """What the execution took or gave, by key."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from components.errors import InputError
 from pipeline.config import Config, ConfigError
 from pipeline.lock import exclusive
 from pipeline.progress import quiet
@@ -25,7 +26,8 @@ def run(planned: Runs, output: Path) -> dict[tuple[str, int], str]:
 
     A run that cannot go on (its loss breaks, memory runs out) costs its own row alone.
 
-    Writes: runs/<system>-<seed>/results.json, with `seed`, `valid_map` and the `key` of all that it follows from.
+    Writes: runs/<system>-<seed>/results.json, with `seed`, `valid_map` and the `key` of all that it follows from, and
+    beside it what `study_queries` keeps; where that alone is missing, it is made of what the run left.
     Returns: why a run has no result, for each that has none. Raises: InputError where another study or run writes there;
     ConfigError where systems ask for several backends: Keras has one a process.
     """
@@ -45,13 +47,16 @@ def _run(planned: Runs, output: Path) -> dict[tuple[str, int], str]:
     version = fingerprint(data.catalogue, data.format)  # a catalogue that cannot be read costs no minute of imports
     quiet()  # before TensorFlow is imported with what follows
     from models.errors import TrainingError
-    from pipeline import local
+    from pipeline import local, study_queries
 
     failed = {}
     for place, ((name, seed), config) in enumerate(planned.items(), start=1):
         key = _key(config, version)
         if (found := _read(output, name, seed)) and found["key"] == key:
-            print(f"{name}, seed {seed}: finished before", file=sys.stderr)
+            lacking = study_queries.read(_file(output, name, seed).parent, key) is None
+            print(f"{name}, seed {seed}: finished before{', its queries are read again' if lacking else ''}", file=sys.stderr)
+            if lacking:
+                _keep_queries(output, name, seed, found)
             continue
         print(f"{name}, seed {seed}: {place} of {len(planned)}", file=sys.stderr, flush=True)
         try:
@@ -59,24 +64,49 @@ def _run(planned: Runs, output: Path) -> dict[tuple[str, int], str]:
         except TrainingError as error:
             failed[name, seed] = str(error)
             continue
-        _write(_file(output, name, seed), {**results, "seed": seed, "valid_map": valid, "key": key})
+        found = {**results, "seed": seed, "valid_map": valid, "key": key}
+        _write(_file(output, name, seed), found)
+        _keep_queries(output, name, seed, found)
     return failed
 
 
-def write(finished: Iterable[tuple[str, int]], output: Path, style: str) -> str:
-    """The study's table in `style`; also <system>/results.json, the mean over seeds, and study.json, .md and .csv."""
-    from pipeline import study_table
+def _keep_queries(output: Path, name: str, seed: int, found: dict[str, Any]) -> None:
+    """A run whose artifacts were cleared away still has its row, without what follows from them."""
+    from pipeline import study_queries
 
-    means = {}
+    try:
+        study_queries.keep(output, _file(output, name, seed).parent, found)
+    except InputError as error:
+        print(f"{name}, seed {seed}: without interval and difference: {error}", file=sys.stderr)
+
+
+def write(finished: Iterable[tuple[str, int]], output: Path, style: str) -> str:
+    """The study's two tables in `style`.
+
+    Writes: <system>/results.json, the mean over seeds; study.json and .md, with both tables; study.csv and differences.csv.
+    """
+    from pipeline import study_differences, study_queries, study_table
+
+    means, answers = {}, {}
     runs = list(finished)
     for name in dict.fromkeys(name for name, _ in runs):
         found = [one for (other, seed) in runs if other == name and (one := _read(output, name, seed))]
         if found:
             means[name] = mean(found)
-            _write(output / name / "results.json", means[name])
-    texts = {kind: study_table.render(means, kind) for kind in ("text", "markdown", "csv", "json")}
-    for kind, suffix in (("markdown", "md"), ("csv", "csv"), ("json", "json")):
-        (output / f"study.{suffix}").write_text(texts[kind] + "\n", encoding="utf-8")
+            kept = {one["seed"]: study_queries.read(_file(output, name, one["seed"]).parent, one["key"]) for one in found}
+            answers[name] = {seed: table for seed, table in kept.items() if table is not None}
+    study_differences.add(means, answers)
+    for name, one in means.items():
+        _write(output / name / "results.json", one)
+    tables = {kind: study_table.render(means, kind) for kind in ("text", "markdown", "csv", "json")}
+    differences = {kind: study_differences.render(means, kind) for kind in ("text", "markdown", "csv")}
+    texts = {kind: "\n\n".join(filter(None, (table, differences.get(kind)))) for kind, table in tables.items()}
+    written = {"study.md": texts["markdown"], "study.json": texts["json"], "study.csv": tables["csv"]}
+    for file, text in {**written, "differences.csv": differences["csv"]}.items():
+        if text:
+            (output / file).write_text(text + "\n", encoding="utf-8")
+        else:  # of one system alone, and an older study's table would not be its
+            (output / file).unlink(missing_ok=True)
     return texts[style]
 
 

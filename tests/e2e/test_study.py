@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -60,16 +62,27 @@ def test_one_ingestion_one_table_and_nothing_twice(lists: Path) -> None:
     done = study(lists)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("CatalogueGen: from cache") == 1
-    lines = {line.split("  ")[0]: line for line in done.stdout.splitlines()}
+    table, against, _ = done.stdout.partition("Against classifier: ")
+    assert against
+    lines = {line.split("  ")[0]: line for line in table.splitlines()}
     assert {"random", "M3-Net, published"} <= set(lines)
     assert {"classifier", "asen_v2"} == {name.removesuffix(" *") for name in lines} & {"classifier", "asen_v2"}
     out = lists.parent / "out"
     found = json.loads((out / "runs" / "asen_v2-0" / "results.json").read_text())
     assert f"{100 * found['overall']['map']:.2f}" in lines["asen_v2" if "asen_v2" in lines else "asen_v2 *"]
+    kept = {name: pq.read_table(out / "runs" / f"{name}-0" / "queries.parquet") for name in ("classifier", "asen_v2")}
+    precision = {name: float(np.mean(table["average_precision"])) for name, table in kept.items()}
+    assert precision["asen_v2"] == pytest.approx(found["overall"]["map"])
+    difference = json.loads((out / "asen_v2" / "results.json").read_text())["against"]["overall"]["difference"]
+    assert difference == pytest.approx(precision["asen_v2"] - precision["classifier"])
+    (out / "runs" / "asen_v2-0" / "queries.parquet").unlink()  # as a study left it that kept none
     again = study(lists, "--format", "markdown")
     assert again.stderr.count("finished before") == 2
+    assert again.stderr.count("its queries are read again") == 1
     assert "Trainer" not in again.stderr
     assert "| random" in again.stdout
+    assert pq.read_table(out / "runs" / "asen_v2-0" / "queries.parquet").equals(kept["asen_v2"], check_metadata=True)
+    assert json.loads((out / "asen_v2" / "results.json").read_text())["against"]["overall"]["difference"] == difference
 
 
 def curve(output: Path) -> list[list[float]]:

@@ -40,15 +40,16 @@ def test_the_table_has_the_papers_order_floor_and_rows_and_marks_what_valid_chos
         "b": mean([results(0.9, valid=0.2, dataset="FashionAI")]),
         "a": mean([results(0.5, valid=0.6, dataset="FashionAI")]),
     }
+    means["b"]["overall"]["map_interval"] = [0.85, 0.955]
     text = study_table.render(means, "csv")
     head, floor, first, second, *beside = list(csv.reader(io.StringIO(text)))
     # coat_length stands before neckline_design in the paper; ours has them the other way round.
-    assert head == ["system", "coat_length", "neckline_design", "overall", "MAP@100", "Recall@100", "valid"]
-    assert floor == ["random", "10.00", "10.00", "10.00", "20.00", "5.00", ""]
-    assert first == ["b", "100.00", "80.00", "90.00", "90.00", "90.00", "20.00"]
-    assert second == ["a *", "60.00", "40.00", "50.00", "50.00", "50.00", "60.00"]
+    assert head == ["system", "coat_length", "neckline_design", "overall", "95 %", "MAP@100", "Recall@100", "valid"]
+    assert floor == ["random", "10.00", "10.00", "10.00", "", "20.00", "5.00", ""]
+    assert first == ["b", "100.00", "80.00", "90.00", "85.00 to 95.50", "90.00", "90.00", "20.00"]
+    assert second == ["a *", "60.00", "40.00", "50.00", "", "50.00", "50.00", "60.00"]
     published = {row[0]: row[1:] for row in beside}
-    assert published["M3-Net, published"] == ["67.90", "76.81", "75.04", "87.04", "32.01", ""]
+    assert published["M3-Net, published"] == ["67.90", "76.81", "75.04", "", "87.04", "32.01", ""]
     assert "published rows" in study_table.render(means, "text")
     assert "published" not in study_table.render({"a": mean([results(0.5)])}, "markdown")
     assert json.loads(study_table.render(means, "json"))[1]["overall"]["map"] == 0.5
@@ -56,7 +57,7 @@ def test_the_table_has_the_papers_order_floor_and_rows_and_marks_what_valid_chos
 
 
 def test_a_study_goes_on_where_it_stopped_and_a_broken_run_costs_its_own_row(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from models.errors import TrainingError
 
@@ -86,6 +87,7 @@ def test_a_study_goes_on_where_it_stopped_and_a_broken_run_costs_its_own_row(
     assert failed == {("asen", 0): "the loss is nan"}
     text = study.write([one for one in planned() if one not in failed], tmp_path, "text")
     assert "asen" not in text
+    assert "m3net, seed 1: without interval and difference: " in capsys.readouterr().err  # no artifact lies here
     assert json.loads((tmp_path / "m3net" / "results.json").read_text())["seeds"] == [0, 1]
     assert {f.name for f in tmp_path.glob("study.*")} == {"study.md", "study.csv", "study.json"}
     ran.clear()
