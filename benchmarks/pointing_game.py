@@ -74,7 +74,7 @@ def main() -> None:
             around = 1.96 * gain.std() / len(gain) ** 0.5
             hits, chance = games.mean(axis=0)
             rows.append([name, len(games), f"{hits:.1%}", f"{chance:.1%}", f"{gain.mean():+.1%} ± {around:.1%}"])
-        print(f"{system.config.system}, a map of {system.backbone.output_shape[1:3]} cells")
+        print(f"{system.config.system}, a map of {' x '.join(map(str, system.attended_size))} cells")
         print(tabulate(rows, ("attribute", "photos", "hits", "chance", "difference"), disable_numparse=True), end="\n\n")
 
 
