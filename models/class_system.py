@@ -2,13 +2,19 @@
 
 from typing import ClassVar
 
+import numpy as np
 from keras import KerasTensor as Tensor
+from keras import ops
 
 from models.centres import ClassCentres, batch_centres
+from models.compression import PHOTOS, main_directions
 from models.losses.cluster import cluster_loss
 from models.losses.triplet import instance_loss
-from models.scoring import retrieval_vectors
+from models.sampling import Photos
+from models.scoring import retrieval_vectors, weighted_class_vectors
 from models.systems import System
+
+_BATCH = 64
 
 
 class ClassSystem(System):
@@ -20,8 +26,14 @@ class ClassSystem(System):
     parts: ClassVar = ("l_m", "l_ci", "l_cc")
 
     def add_head(self) -> None:
-        """The centres, and what the subclass adds."""
-        self.centres = ClassCentres(self.taxonomy.num_classes, self.config.class_dim)
+        """The centres, the basis of short vectors where they are asked for, and what the subclass adds."""
+        config, grid = self.config, self.grid
+        self.centres = ClassCentres(self.taxonomy.num_classes, config.class_dim)
+        self.basis = None
+        if config.kappa > 0 and config.rank:
+            # Zero until `finish` has found it: epochs are compared by the posteriors alone.
+            shape = (grid.attributes, grid.slots * config.class_dim, config.rank)
+            self.basis = self.add_weight(shape=shape, initializer="zeros", trainable=False, dtype="float32", name="basis")
         self.add_class_head()
 
     def add_class_head(self) -> None:
@@ -47,9 +59,26 @@ class ClassSystem(System):
 
     def vectors(self, outputs: dict[str, Tensor]) -> Tensor:
         """Posteriors, with kappa above 0 also the class vectors weighted by them."""
-        return retrieval_vectors(self.posteriors(outputs), outputs["phi"], self.grid, self.config.kappa)
+        basis = None if self.basis is None else ops.convert_to_tensor(self.basis)
+        return retrieval_vectors(self.posteriors(outputs), outputs["phi"], self.grid, self.config.kappa, basis)
 
     @property
     def vector_length(self) -> int:
-        """K without and K (1 + D) with a cosine term, K the largest number of classes of an attribute."""
-        return self.grid.slots * (1 + self.config.class_dim) if self.config.kappa > 0 else self.grid.slots
+        """K without and K (1 + D), or K + `rank`, with a cosine term; K the largest number of classes of an attribute."""
+        if self.config.kappa == 0:
+            return self.grid.slots
+        return self.grid.slots + (self.config.rank or self.grid.slots * self.config.class_dim)
+
+    def finish(self, photos: Photos) -> None:
+        """Finds the basis of short vectors from some training photos, evenly spaced among all."""
+        if self.basis is None:
+            return
+        count = min(PHOTOS, len(photos.ids))
+        chosen = np.linspace(0, len(photos.ids) - 1, count).astype(int)
+        rows = []
+        for some in np.array_split(chosen, -(-count // _BATCH)):
+            found = self.predict_on_batch(photos.batch(some).astype(np.float32))
+            told = {name: ops.convert_to_tensor(found[name]) for name in ("logits", "phi")}
+            rows.append(ops.convert_to_numpy(weighted_class_vectors(self.posteriors(told), told["phi"], self.grid)))
+        every = np.concatenate(rows)
+        self.basis.assign(np.stack([main_directions(every[:, place], self.config.rank) for place in range(every.shape[1])]))

@@ -23,6 +23,7 @@ class ModelConfig:
     attention_dim: int = 128  # d, the space in which attribute and class embeddings meet the map's positions
     class_dim: int = 64  # D, the length of one class-specific vector phi_m
     kappa: float = 0.0  # weight of cos(phi_m, phi_m) in the retrieval score; above 0 a vector is (1 + D) times as long
+    rank: int = 0  # with kappa: numbers that the part of it beyond the posteriors is projected to; 0 = all K D of them
 
 
 @dataclass(frozen=True)

@@ -28,18 +28,28 @@ def mixed_posteriors(logits: Tensor, grid: Grid, multi_label: Tensor) -> Tensor:
     return ops.where(multi_label, sigmoid_posteriors(logits, grid), softmax_posteriors(logits, grid))
 
 
-def retrieval_vectors(posteriors: Tensor, phi: Tensor | None, grid: Grid, kappa: float = 0.0) -> Tensor:
+def weighted_class_vectors(posteriors: Tensor, phi: Tensor, grid: Grid) -> Tensor:
+    """p_m phi_m / |phi_m| of each slot, zero where empty; (B, M) and (B, M, D) to float32 (B, N, K D)."""
+    unit = ops.normalize(ops.cast(phi, "float32"), axis=-1)
+    alike = grid.spread(ops.expand_dims(ops.cast(posteriors, "float32"), -1) * unit)
+    return ops.reshape(alike, (-1, grid.attributes, grid.slots * phi.shape[-1]))
+
+
+def retrieval_vectors(
+    posteriors: Tensor, phi: Tensor | None, grid: Grid, kappa: float = 0.0, basis: Tensor | None = None
+) -> Tensor:
     """[p, sqrt(kappa) p_m phi_m / |phi_m|] an attribute, zero-padded to one length: the score is an inner product.
 
     Args:
         posteriors: (B, M). phi: (B, M, D), any length; needed where kappa is above 0.
         kappa: weight of the cosine, at least 0; 0 leaves the second half out.
-    Returns: float32 (B, N, L), L = K, with the second half K (1 + D).
+        basis: (N, K D, r), orthonormal columns an attribute, that the second half is projected to: see `compression`.
+    Returns: float32 (B, N, L), L = K, with the second half K (1 + D), or K + r.
     """
-    p = ops.cast(posteriors, "float32")
-    spread = grid.spread(p)
+    spread = grid.spread(ops.cast(posteriors, "float32"))
     if kappa == 0 or phi is None:
         return spread
-    unit = ops.normalize(ops.cast(phi, "float32"), axis=-1)
-    alike = grid.spread(kappa**0.5 * ops.expand_dims(p, -1) * unit)
-    return ops.concatenate([spread, ops.reshape(alike, (-1, grid.attributes, grid.slots * phi.shape[-1]))], axis=-1)
+    alike = weighted_class_vectors(posteriors, phi, grid)
+    if basis is not None:
+        alike = ops.einsum("bnl,nlr->bnr", alike, basis)
+    return ops.concatenate([spread, kappa**0.5 * alike], axis=-1)

@@ -14,6 +14,7 @@ from models.errors import TrainingError
 from models.grid import Grid
 from models.recipe import ModelConfig, TrainingConfig
 from models.registry import BY_TRIPLETS, SYSTEMS, resolve
+from models.sampling import Photos
 from models.taxonomy import Taxonomy
 
 
@@ -108,6 +109,9 @@ class System(keras.Model):
         if recipe.sampling == "documented" and self.config.system not in BY_TRIPLETS:
             raise TrainingError(f'training.sampling "documented" gives triplets, which train only: {", ".join(BY_TRIPLETS)}')
         self.recipe = recipe
+
+    def finish(self, photos: Photos) -> None:
+        """After training, with the weights that stay: what is found from the training photos then."""
 
     @property
     def backbones(self) -> list[keras.Model]:

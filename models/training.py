@@ -152,6 +152,7 @@ def fit(
             _run(system, watch, stage, epochs, state)
     if watch.weights is not None:
         system.set_weights(watch.weights)
+    system.finish(train)
     return watch.history
 
 

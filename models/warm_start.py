@@ -9,9 +9,10 @@ from models.taxonomy import Taxonomy
 # By the variables' names, which are ours alone: their first axis counts classes, or attributes.
 PER_CLASS = frozenset({"w", "u", "b", "c", "V", "centres"})
 PER_ATTRIBUTE = frozenset({"e", "r", "W_a", "W_b"})
-# What belongs to a training and not to what was learned: modc's memory and steps, asen++'s stage, weights by frequency.
-FRESH = frozenset({"features", "classes", "photo", "next", "steps", "joint", "w_p"})
-_SAME = ("system", "backbone", "local_backbone", "attention_dim", "class_dim")
+# What belongs to a training and not to what was learned: modc's memory and steps, asen++'s stage, weights by frequency,
+# and what is found when it ends.
+FRESH = frozenset({"features", "classes", "photo", "next", "steps", "joint", "w_p", "basis"})
+_SAME = ("system", "backbone", "local_backbone", "attention_dim", "class_dim", "rank")
 
 
 def warm(system: System, before: System) -> list[str]:

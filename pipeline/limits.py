@@ -76,6 +76,8 @@ def broken(config: Any) -> Iterator[str]:
         )
     if config.training.sampling == "documented" and config.model.system not in BY_TRIPLETS:
         yield f"training.sampling: documented gives triplets, which train only {', '.join(BY_TRIPLETS)}"
+    if config.model.rank and not config.model.kappa:
+        yield "model.rank: shortens what model.kappa adds to a vector, and that is 0; set model.kappa too, such as 1"
 
 
 def _tuning(tuning: Any) -> Iterator[str]:

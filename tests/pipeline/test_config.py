@@ -38,6 +38,7 @@ def test_the_shipped_configuration_loads_and_can_be_overridden() -> None:
     ("beam: {args: [--runner=DaskRunner]}", "DaskRunner loses data without a word"),
     ("beam: {args: [--runner=FlinkRuner]}", 'no runner "FlinkRuner"; did you mean "FlinkRunner"?'),
     ("training: {sampling: documented}", "training.sampling: documented gives triplets, which train only asen"),
+    ("model: {rank: 8}", "model.rank: shortens what model.kappa adds to a vector, and that is 0; set model.kappa too"),
     ("training: {sampling: tripels}", 'no sampling "tripels"; there are: in_batch, balanced, documented'),
     ("training: {schedule: steps}", 'no schedule "steps"; did you mean "step"?'),
     ("training: {average: 1}", "training.average: below 1"),
