@@ -17,6 +17,7 @@ from models.losses.triplet import attribute_loss, drawn_triplet_loss, instance_l
 from models.recipe import ModelConfig, TrainingConfig
 from models.registry import SYSTEMS
 from models.sampling import Photos
+from models.scoring import retrieval_vectors
 from models.taxonomy import Attribute, Taxonomy
 from tests.models.tiny import CONFIG
 
@@ -39,6 +40,12 @@ def losses(labels: np.ndarray, random: np.random.Generator) -> dict[str, np.ndar
         "alignment": alignment_loss(y, phi[:, :2], phi[:, 2:4], grid),
     }
     return {f"loss {key}": ops.convert_to_numpy(value) for key, value in found.items()}
+
+
+def short_vectors(random: np.random.Generator) -> np.ndarray:
+    """Retrieval vectors by a drawn basis."""
+    posteriors, phi, basis = (random.random(shape).astype(np.float32) for shape in ((12, 5), (12, 5, 4), (2, 12, 6)))
+    return ops.convert_to_numpy(retrieval_vectors(posteriors, phi, Grid(TAXONOMY), 0.5, basis))
 
 
 def epoch(name: str, photos: Photos, random: np.random.Generator) -> dict[str, np.ndarray]:
@@ -67,7 +74,7 @@ if __name__ == "__main__":
     hot = (shared.random((12, 5)) < 0.4).astype(np.uint8)
     text = [f"{i:02}" for i in range(12)]
     some = Photos(shared.integers(0, 256, (12, 32, 32, 3), np.uint8), np.arange(12), hot, text, text)
-    results = losses(hot, shared)
+    results = losses(hot, shared) | {"short vectors": short_vectors(shared)}
     for system_name in SYSTEMS:
         results |= epoch(system_name, some, np.random.default_rng(1))
     np.savez(sys.argv[1], backend=keras.backend.backend(), **results)

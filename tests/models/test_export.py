@@ -22,8 +22,10 @@ def system() -> systems.System:
     from models.taxonomy import Attribute
 
     attributes = Attribute("neck", ("v", "crew")), Attribute("sleeve", ("none", "short", "long"), multi_label=True)
-    config = ModelConfig(image_size=32, attention_dim=8, class_dim=4, kappa=0.5)
-    return systems.build(config, Taxonomy(attributes))
+    config = ModelConfig(image_size=32, attention_dim=8, class_dim=4, kappa=0.5, rank=6)
+    system = systems.build(config, Taxonomy(attributes))
+    system.basis.assign(np.random.default_rng(0).normal(size=system.basis.shape))  # zero until a training ends
+    return system
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +63,9 @@ def test_the_signatures_are_the_contracts(signatures: dict[str, Any]) -> None:
         name: {key: (spec.dtype, tuple(spec.shape)) for key, spec in signature.structured_outputs.items()}
         for name, signature in signatures.items()
     }
-    vector = {"vector": (tf.float32, (None, 15))}
+    vector = {"vector": (tf.float32, (None, 9))}
     classes = {"neck": (tf.float32, (None, 2)), "sleeve": (tf.float32, (None, 3))}
-    attention = {"attention": (tf.float32, (None, 2, 2))}
+    attention = {"attention": (tf.float32, (None, 4, 4))}
     assert shapes == {"serving_default": vector, "embed": vector, "classify": classes, "explain": attention}
     inputs = {name: set(signature.structured_input_signature[1]) for name, signature in signatures.items()}
     both = {"image", "attribute"}
