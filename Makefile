@@ -1,5 +1,5 @@
 # The two commands of the README: `make run` and `make test`. Both set up what they need.
-.PHONY: run test quick test-cluster test-kills test-kubeflow setup lint lock
+.PHONY: run test quick test-long test-cluster test-kills test-kubeflow setup lint lock
 
 CATALOGUE ?=
 OUTPUT ?= runs/sample
@@ -16,7 +16,11 @@ test:  ## set up, then every check and every test
 
 quick:  ## a minute's worth of tests
 	@sh .ci/setup dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not long"
+
+test-long:  ## the tests of minutes each: spans, a search, a study that was killed, the pages on operation; a quarter of an hour
+	@sh .ci/setup dev
+	$(BIN)/python -m pytest -m long
 
 test-cluster:  ## ingestion, embedding and evaluation on a real Flink on loopback; needs Java 17 and Maven, downloads 400 MB
 	@sh .ci/setup dev

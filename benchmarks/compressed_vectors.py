@@ -56,13 +56,13 @@ def forms(
         short = np.concatenate([p, kappa**0.5 * alike @ main_directions(learned, rank)], axis=1)
         yield f"rank {rank}", short, 4
         yield f"rank {rank}, int8", rounded(short), 1
-    random = np.linalg.qr(np.random.default_rng(0).normal(size=(alike.shape[1], ranks[-1])))[0]
+    random = np.random.default_rng(0).normal(size=(alike.shape[1], ranks[-1])) / ranks[-1] ** 0.5  # right on average
     yield f"{ranks[-1]} random directions", np.concatenate([p, kappa**0.5 * alike @ random.astype(np.float32)], axis=1), 4
     yield "whole, int8", rounded(whole), 1
     for count in (1, 2, 4):
         kept = p >= np.sort(p, axis=1)[:, [-min(count, p.shape[1])]]
         wide = np.repeat(kept, alike.shape[1] // p.shape[1], axis=1)
-        yield f"whole, the {count} most probable classes", np.concatenate([p * kept, kappa**0.5 * alike * wide], axis=1), 4
+        yield f"class vectors of the {count} most probable", np.concatenate([p, kappa**0.5 * alike * wide], axis=1), 4
 
 
 def rounded(vectors: np.ndarray) -> np.ndarray:

@@ -32,7 +32,7 @@ class ClassSystem(System):
         self.basis = None
         if config.kappa > 0 and config.rank:
             # Zero until `finish` has found it: epochs are compared by the posteriors alone.
-            shape = (grid.attributes, grid.slots * config.class_dim, config.rank)
+            shape = (grid.attributes, grid.slots * config.class_dim, min(config.rank, grid.slots * config.class_dim))
             self.basis = self.add_weight(shape=shape, initializer="zeros", trainable=False, dtype="float32", name="basis")
         self.add_class_head()
 
@@ -67,7 +67,8 @@ class ClassSystem(System):
         """K without and K (1 + D), or K + `rank`, with a cosine term; K the largest number of classes of an attribute."""
         if self.config.kappa == 0:
             return self.grid.slots
-        return self.grid.slots + (self.config.rank or self.grid.slots * self.config.class_dim)
+        whole = self.grid.slots * self.config.class_dim
+        return self.grid.slots + (min(self.config.rank, whole) or whole)
 
     def finish(self, photos: Photos) -> None:
         """Finds the basis of short vectors from some training photos, evenly spaced among all."""
@@ -81,4 +82,4 @@ class ClassSystem(System):
             told = {name: ops.convert_to_tensor(found[name]) for name in ("logits", "phi")}
             rows.append(ops.convert_to_numpy(weighted_class_vectors(self.posteriors(told), told["phi"], self.grid)))
         every = np.concatenate(rows)
-        self.basis.assign(np.stack([main_directions(every[:, place], self.config.rank) for place in range(every.shape[1])]))
+        self.basis.assign(np.stack([main_directions(every[:, place], self.basis.shape[-1]) for place in range(every.shape[1])]))

@@ -24,7 +24,7 @@ def test_the_configuration_is_one_and_the_steps_are_named(tmp_path: Path) -> Non
         assert (Path(__file__).parents[2] / path).is_file()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_commands_work(tmp_path: Path) -> None:
     script = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)[0]
     (tmp_path / "m3net").write_text(f'#!/bin/sh\nexec {sys.executable} -m pipeline.cli "$@"\n')

@@ -17,7 +17,7 @@ from pipeline.cli import main
 from pipeline.explain import explain
 from serving.release import read_manifest, versions
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 COLOURS = {"blue": (40, 60, 210), "green": (30, 200, 60), "red": (220, 30, 30)}
 SETTINGS = (
     "training.epochs=1", "training.min_steps=60", "training.batch_size=32", "model.image_size=32", "training.warm_start=last",

@@ -94,6 +94,7 @@ def curve(output: Path) -> list[list[float]]:
         return [[float(row["loss"]), float(row["valid_map"])] for row in csv.DictReader(file)]
 
 
+@pytest.mark.long
 def test_killed_in_the_middle_of_a_training_it_goes_on_to_the_same_curve(lists: Path) -> None:
     options = ["--systems", "classifier", "--set", "training.epochs=4", "--set", "training.patience=0"]
     whole, killed = (lists.parent / name for name in ("whole", "killed"))

@@ -8,7 +8,7 @@ import pytest
 from models.recipe import TrainingConfig
 from tests.e2e.conftest import QUICK, m3net
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 SEARCH = ["--set", "tuning.trials=2", "--set", "tuning.epochs=1", "--set", "tuning.class_dim=[8,16]"]
 
 

@@ -44,6 +44,7 @@ def test_a_trained_system_ranks_by_short_vectors(
     config = ModelConfig(**{**CONFIG, "system": name, "kappa": 0.5, "rank": 8})
     system = systems.build(config, taxonomy)
     assert system.vector_length == 3 + 8
+    assert systems.build(ModelConfig(**{**CONFIG, "system": name, "kappa": 0.5, "rank": 99}), taxonomy).vector_length == 3 + 12
     fit(system, photos, None, TrainingConfig(epochs=1, batch_size=4))
     outputs = system.predict_on_batch(photos.images.astype(np.float32))
     short = ops.convert_to_numpy(system.vectors(outputs))
