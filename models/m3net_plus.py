@@ -1,9 +1,9 @@
 """m3net+, our best form: the duet of attribute and class attention as residuals of a plain pooled classifier.
 
 At the start it is that classifier, but for the attended score. The attribute half fades in by a learned gain that starts at
-zero, and so does a second class attention, over a map of twice the height and width. With few photos this loses nothing
-to the classifier, which M3-Net as published does; where an attribute shows in a small region, attention has much to add,
-and more so on the finer map, whose cells are of the region's size.
+zero, and so does a second class attention, over a map of twice the height and width. So it loses less to the classifier
+than M3-Net as published where photos need no attention; where an attribute shows in a small region, attention has much
+to add, and more so on the finer map, whose cells are of the region's size. Figures: docs/results.md.
 """
 
 import keras
