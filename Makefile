@@ -9,7 +9,7 @@ run:  ## set up, then photos to a served answer: the drawn sample, or CATALOGUE=
 	@sh .ci/setup run
 	@$(BIN)/m3net demo --output $(OUTPUT) $(if $(CATALOGUE),--catalogue $(CATALOGUE))
 
-test:  ## set up, then every check and every test
+test:  ## set up, then every check and every test but the long ones
 	@sh .ci/setup dev
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -16,30 +16,12 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from keras import ops
 from tabulate import tabulate
 
 from benchmarks.when_attention_pays import splits
 from models import metrics, systems
 from models.compression import PHOTOS, main_directions
 from models.intervals import compare
-from models.sampling import Photos
-from models.scoring import weighted_class_vectors
-from models.systems import System
-
-_BATCH = 64
-
-
-def halves(system: System, photos: Photos, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Posteriors (n, N, K) and class vectors weighted by them (n, N, K D)."""
-    first, second = [], []
-    for some in np.array_split(index, -(-len(index) // _BATCH)):
-        outputs = system.predict_on_batch(photos.batch(some).astype(np.float32))
-        told = {name: ops.convert_to_tensor(outputs[name]) for name in ("logits", "phi")}
-        posteriors = system.posteriors(told)
-        first.append(ops.convert_to_numpy(system.grid.spread(posteriors)))
-        second.append(ops.convert_to_numpy(weighted_class_vectors(posteriors, told["phi"], system.grid)))
-    return np.concatenate(first), np.concatenate(second)
 
 
 def forms(
@@ -83,8 +65,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as cache:
         taxonomy, parts = splits(given.ingested, system.photo_size, Path(cache))
         train, test = parts["train"], parts["test"]
-        p, alike = halves(system, test, np.arange(len(test.ids)))
-        _, learned = halves(system, train, np.linspace(0, len(train.ids) - 1, min(PHOTOS, len(train.ids))).astype(int))
+        p, alike = system.halves(test, np.arange(len(test.ids)))
+        _, learned = system.halves(train, np.linspace(0, len(train.ids) - 1, min(PHOTOS, len(train.ids))).astype(int))
     roles = np.asarray(test.roles)
     for place, (name, classes) in enumerate(taxonomy.slices.items()):
         size = classes.stop - classes.start

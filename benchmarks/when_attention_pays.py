@@ -24,11 +24,11 @@ import numpy as np
 from PIL import Image
 from tabulate import tabulate
 
-from models import metrics, systems
+from models import systems
 from models.features import read_photos
 from models.intervals import compare
 from models.recipe import ModelConfig, TrainingConfig
-from models.retrieval import embed
+from models.retrieval import average_precisions
 from models.sampling import Photos
 from models.taxonomy import Taxonomy
 from models.training import fit
@@ -63,14 +63,7 @@ def precision(
     keras.utils.set_random_seed(recipe.seed)
     system = systems.build(ModelConfig(system=name, image_size=size), taxonomy)
     fit(system, train, parts["valid"], recipe)
-    test = parts["test"]
-    vectors, roles = embed(system, test), np.asarray(test.roles)
-    found: Precision = {}
-    for place, (attribute, classes) in enumerate(taxonomy.slices.items()):
-        rows = metrics.Rows(test.ids, vectors[:, place], test.labels[:, classes].astype(bool))
-        queries, candidates = (metrics.labelled(rows.take(roles == role)) for role in ("query", "candidate"))
-        found[attribute] = queries.ids, metrics.measure(queries, candidates).average_precision
-    return found
+    return average_precisions(system, parts["test"])
 
 
 def mean(runs: list[Precision]) -> Precision:

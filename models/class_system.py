@@ -32,7 +32,7 @@ class ClassSystem(System):
         self.basis = None
         if config.kappa > 0 and config.rank:
             # Zero until `finish` has found it: epochs are compared by the posteriors alone.
-            shape = (grid.attributes, grid.slots * config.class_dim, min(config.rank, grid.slots * config.class_dim))
+            shape = (grid.attributes, grid.slots * config.class_dim, self._rank)
             self.basis = self.add_weight(shape=shape, initializer="zeros", trainable=False, dtype="float32", name="basis")
         self.add_class_head()
 
@@ -67,19 +67,28 @@ class ClassSystem(System):
         """K without and K (1 + D), or K + `rank`, with a cosine term; K the largest number of classes of an attribute."""
         if self.config.kappa == 0:
             return self.grid.slots
-        whole = self.grid.slots * self.config.class_dim
-        return self.grid.slots + (min(self.config.rank, whole) or whole)
+        return self.grid.slots + (self._rank or self.grid.slots * self.config.class_dim)
+
+    @property
+    def _rank(self) -> int:
+        """`rank`, or all K D numbers where they are fewer."""
+        return min(self.config.rank, self.grid.slots * self.config.class_dim)
 
     def finish(self, photos: Photos) -> None:
         """Finds the basis of short vectors from some training photos, evenly spaced among all."""
         if self.basis is None:
             return
-        count = min(PHOTOS, len(photos.ids))
-        chosen = np.linspace(0, len(photos.ids) - 1, count).astype(int)
-        rows = []
-        for some in np.array_split(chosen, -(-count // _BATCH)):
-            found = self.predict_on_batch(photos.batch(some).astype(np.float32))
-            told = {name: ops.convert_to_tensor(found[name]) for name in ("logits", "phi")}
-            rows.append(ops.convert_to_numpy(weighted_class_vectors(self.posteriors(told), told["phi"], self.grid)))
-        every = np.concatenate(rows)
-        self.basis.assign(np.stack([main_directions(every[:, place], self.basis.shape[-1]) for place in range(every.shape[1])]))
+        chosen = np.linspace(0, len(photos.ids) - 1, min(PHOTOS, len(photos.ids))).astype(int)
+        _, rows = self.halves(photos, chosen)
+        self.basis.assign(np.stack([main_directions(rows[:, place], self._rank) for place in range(rows.shape[1])]))
+
+    def halves(self, photos: Photos, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of the photos at `index` the whole vectors' two halves: posteriors (n, N, K), class vectors by them (n, N, K D)."""
+        first, second = [], []
+        for some in np.array_split(index, -(-len(index) // _BATCH)):
+            outputs = self.predict_on_batch(photos.batch(some).astype(np.float32))
+            told = {name: ops.convert_to_tensor(outputs[name]) for name in ("logits", "phi")}
+            posteriors = self.posteriors(told)
+            first.append(ops.convert_to_numpy(self.grid.spread(posteriors)))
+            second.append(ops.convert_to_numpy(weighted_class_vectors(posteriors, told["phi"], self.grid)))
+        return np.concatenate(first), np.concatenate(second)

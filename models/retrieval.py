@@ -1,5 +1,7 @@
 """Validation: retrieval vectors of photos, and the MAP that decides which epoch is kept."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from keras import ops
 
@@ -21,14 +23,20 @@ def embed(system: System, photos: Photos) -> np.ndarray:
     return np.concatenate(found)
 
 
-def retrieval_map(system: System, photos: Photos) -> float | None:
-    """Overall MAP of the photos in role query against those in role candidate; None without a labelled query."""
+def average_precisions(system: System, photos: Photos) -> dict[str, tuple[Sequence[str], np.ndarray]]:
+    """By attribute, if it has any: the labelled photos in role query, and the AP of each against those in role candidate."""
     vectors, roles = embed(system, photos), np.asarray(photos.roles)
-    precision = []
+    found = {}
     for attribute, (name, classes) in enumerate(system.taxonomy.slices.items()):
         size = len(system.taxonomy[name].classes)
         rows = metrics.Rows(photos.ids, vectors[:, attribute], photos.labels[:, classes].astype(bool))
         queries, candidates = (metrics.labelled(rows.take(roles == role)) for role in ("query", "candidate"))
         if size and len(queries.ids) and len(candidates.ids):
-            precision.append(metrics.measure(queries, candidates).average_precision)
+            found[name] = queries.ids, metrics.measure(queries, candidates).average_precision
+    return found
+
+
+def retrieval_map(system: System, photos: Photos) -> float | None:
+    """Overall MAP of the photos in role query against those in role candidate; None without a labelled query."""
+    precision = [each for _, each in average_precisions(system, photos).values()]
     return float(np.concatenate(precision).mean()) if precision else None
