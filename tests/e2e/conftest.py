@@ -25,7 +25,13 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def output(catalogue: Path) -> Path:
+def watched(catalogue: Path) -> tuple[Path, str, str]:
+    """The run's folder, its metrics.prom before anything else went on in it, and what it said on stderr, as JSON."""
     folder = catalogue.parent.parent / "output"
-    m3net("run", "--catalogue", str(catalogue), "--output", str(folder), *QUICK)
-    return folder
+    done = m3net("run", "--catalogue", str(catalogue), "--output", str(folder), *QUICK, "--log-format", "json")
+    return folder, (folder / "metrics.prom").read_text(), done.stderr
+
+
+@pytest.fixture(scope="session")
+def output(watched: tuple[Path, str, str]) -> Path:
+    return watched[0]

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from serving.release import read_manifest
-from tests.e2e.conftest import QUICK, m3net
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -20,17 +19,9 @@ LINE = re.compile(
 )
 
 
-@pytest.fixture(scope="module")
-def watched(catalogue: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A run of its own, since others go on in the shared one: its folder, and what it said on stderr as JSON."""
-    folder = tmp_path_factory.mktemp("watched") / "output"
-    done = m3net("run", "--catalogue", str(catalogue), "--output", str(folder), *QUICK, "--log-format", "json")
-    return folder, done.stderr
-
-
-def test_metrics_of_a_run_are_in_prometheus_format_and_agree_with_its_results(watched: tuple[Path, str]) -> None:
-    output, _ = watched
-    lines = (output / "metrics.prom").read_text().splitlines()
+def test_metrics_of_a_run_are_in_prometheus_format_and_agree_with_its_results(watched: tuple[Path, str, str]) -> None:
+    output, metrics, _ = watched
+    lines = metrics.splitlines()
     assert all(LINE.fullmatch(line) for line in lines), [line for line in lines if not LINE.fullmatch(line)]
     values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
     results = json.loads((output / "results.json").read_text())
@@ -43,8 +34,8 @@ def test_metrics_of_a_run_are_in_prometheus_format_and_agree_with_its_results(wa
     assert start < end == pytest.approx(last, abs=1)
 
 
-def test_every_line_of_a_run_and_its_server_is_json_with_the_run(watched: tuple[Path, str]) -> None:
-    output, said = watched
+def test_every_line_of_a_run_and_its_server_is_json_with_the_run(watched: tuple[Path, str, str]) -> None:
+    output, _, said = watched
     lines = [json.loads(line) for line in said.splitlines()]
     assert {one["component"] for one in lines if "component" in one} >= {"CatalogueGen", "Trainer", "Releaser"}
     assert len({one["run"] for one in lines if "run" in one}) == 1
