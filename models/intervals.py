@@ -22,6 +22,11 @@ class Comparison:
     high: float
     p: float
 
+    @property
+    def sure(self) -> bool:
+        """Hardly by chance: the interval leaves out 0, as that of few images may, and p is below 5 %, as of few it never is."""
+        return (self.low > 0 or self.high < 0) and self.p < 1 - CONFIDENCE
+
 
 def interval(values: np.ndarray, images: Sequence[str], draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:
     """The percentile interval of `CONFIDENCE` for the mean of `values`.
@@ -40,17 +45,25 @@ def compare(first: np.ndarray, second: np.ndarray, images: Sequence[str], draws:
     """Is `second` better than `first`? Both float (q,), on the same queries in the same order.
 
     The interval is `interval` of the differences. p is a permutation test's: under no difference, an image's differences
-    are as likely with the other sign; counted with the order that was found, so that it is never 0.
+    are as likely with the other sign. Exact for few images; of many, `draws` are counted with what was found, so that it
+    is never 0.
     """
     difference = second - first
     sums, _ = _by_image(difference, images)
-    random = np.random.default_rng(seed)
+    return Comparison(float(difference.mean()), *interval(difference, images, draws, seed), _p(sums, draws, seed))
 
-    def flipped(size: int) -> np.ndarray:
-        return random.integers(0, 2, (size, len(sums)), np.int8) * 2.0 - 1
 
-    far = sum(int((np.abs(flipped(size) @ sums) >= abs(sums.sum()) - 1e-12).sum()) for size in _sizes(len(sums), draws))
-    return Comparison(float(difference.mean()), *interval(difference, images, draws, seed), (far + 1) / (draws + 1))
+def _p(sums: np.ndarray, draws: int, seed: int) -> float:
+    """The share of sign flips that bring the sum at least as far from 0."""
+    count, random = len(sums), np.random.default_rng(seed)
+
+    def far(flips: np.ndarray) -> int:
+        return int((np.abs((flips * 2.0 - 1) @ sums) >= abs(sums.sum()) - 1e-12).sum())
+
+    if 2**count <= draws:
+        return far(np.arange(2**count)[:, None] >> np.arange(count) & 1) / 2**count
+    drawn = sum(far(random.integers(0, 2, (size, count), np.int8)) for size in _sizes(count, draws))
+    return (drawn + 1) / (draws + 1)
 
 
 def _by_image(values: np.ndarray, images: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,7 @@ Answers = Mapping[int, pa.Table]  # `study_queries.read` by seed
 _BASE = "classifier"
 _NUMBERS = ("difference", "low", "high", "p")
 _NOTE = (
-    "* its interval leaves out 0, as one of 20 does by chance alone. Photos are drawn anew, trainings are not: "
+    "* its interval leaves out 0 and p is below 5 %, as of one in 20 by chance alone. Photos are drawn anew, trainings are not: "
     "how far those part is the spread over seeds above."
 )
 
@@ -28,7 +28,7 @@ def add(means: Mapping[str, dict[str, Any]], answers: Mapping[str, Answers]) -> 
 
     `overall.map_interval`: of the AP averaged over seeds, images drawn anew; None unless every seed's answers are kept.
     `against`: the differences to the classifier, or to the first system where there is none. It has `system`, `seeds`
-    (those that both have), and, in `attributes` and `overall`, `_NUMBERS` and `leaves_out_0`. Absent where nothing is shared.
+    (those that both have), and, in `attributes` and `overall`, `_NUMBERS` and `sure`. Absent where nothing is shared.
     """
     known = [name for name in means if answers[name]]
     for name, found in means.items():
@@ -85,15 +85,15 @@ def _averaged(answers: Answers, seeds: list[int]) -> np.ndarray:
 
 def _compared(before: np.ndarray, after: np.ndarray, images: np.ndarray) -> dict[str, Any]:
     if len(np.unique(images)) == 1:  # drawn anew it is itself: no interval
-        return {"difference": float((after - before).mean()), "low": None, "high": None, "p": None, "leaves_out_0": False}
+        return {"difference": float((after - before).mean()), "low": None, "high": None, "p": None, "sure": False}
     found = compare(before, after, images.tolist())
-    return {**vars(found), "leaves_out_0": found.low > 0 or found.high < 0}
+    return {**vars(found), "sure": found.sure}
 
 
 def _rows(name: str, found: dict[str, Any], attributes: list[str]) -> list[list[str]]:
     """Two: the differences, and below them their intervals."""
     cells = [*(found["attributes"][attribute] for attribute in attributes), found["overall"]]
-    differences = [_points(one["difference"]) + (" *" if one["leaves_out_0"] else "") for one in cells]
+    differences = [_points(one["difference"]) + (" *" if one["sure"] else "") for one in cells]
     between = ["" if one["low"] is None else f"{_points(one['low'])} to {_points(one['high'])}" for one in cells]
     return [[name, *differences, ", ".join(map(str, found["seeds"]))], ["", *between, ""]]
 
@@ -101,14 +101,14 @@ def _rows(name: str, found: dict[str, Any], attributes: list[str]) -> list[list[
 def _csv(found: Mapping[str, dict[str, Any]], attributes: list[str]) -> str:
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["system", "against", "seeds", "attribute", *_NUMBERS, "leaves_out_0"])
+    rows.writerow(["system", "against", "seeds", "attribute", *_NUMBERS, "sure"])
     for name, one in found.items():
         for part in (*attributes, "overall"):
             values = one["overall"] if part == "overall" else one["attributes"][part]
             numbers = ["" if values[key] is None else _points(values[key]) for key in _NUMBERS[:3]]
             p = "" if values["p"] is None else f"{values['p']:.3f}"
             seeds = " ".join(map(str, one["seeds"]))
-            rows.writerow([name, one["system"], seeds, part, *numbers, p, "*" if values["leaves_out_0"] else ""])
+            rows.writerow([name, one["system"], seeds, part, *numbers, p, "*" if values["sure"] else ""])
     return text.getvalue().rstrip("\n")
 
 

@@ -14,7 +14,8 @@ Beside = Mapping[str, Mapping[str, float]]
 def beside(before: Mapping[str, Measured], now: Mapping[str, Measured]) -> dict[str, dict[str, float]]:
     """Two models on the same queries, by attribute that both know and "overall" of these; empty where they share none.
 
-    Returns: `before`, `now`, their `difference` with the interval `low` to `high` of 95 %, and `p`; MAPs as fractions.
+    Returns: `before`, `now`, their `difference` with the interval `low` to `high` of 95 %, `p`, and whether it is
+        `sure`; MAPs as fractions.
     """
     shared = [name for name in now if name in before]
     if not shared:
@@ -24,14 +25,14 @@ def beside(before: Mapping[str, Measured], now: Mapping[str, Measured]) -> dict[
     for name, test in compare_measured(first, second, "the last blessed model and this one").items():
         parts = [first[name]] if name in first else list(first.values())
         then = float(np.concatenate([one.metrics.average_precision for one in parts]).mean())
-        rows[name] = {"before": then, "now": then + test.difference, **vars(test)}
+        rows[name] = {"before": then, "now": then + test.difference, **vars(test), "sure": test.sure}
     return rows
 
 
 def fallen(found: Beside, max_attribute_drop: float) -> list[str]:
-    """Attributes that fell by more than `max_attribute_drop`, and not by chance: the whole interval lies below 0."""
+    """Attributes that fell by more than `max_attribute_drop`, and hardly by chance: see `Comparison.sure`."""
     attributes = {name: one for name, one in found.items() if name != "overall"}
-    return [name for name, one in attributes.items() if one["difference"] < -max_attribute_drop and one["high"] < 0]
+    return [name for name, one in attributes.items() if one["difference"] < -max_attribute_drop and one["sure"]]
 
 
 def verdict(

@@ -25,6 +25,7 @@ def row(before: float, now: float, half: float) -> dict[str, Any]:
         "low": difference - half,
         "high": difference + half,
         "p": 0.5,
+        "sure": abs(difference) > half,
     }
 
 
@@ -67,5 +68,13 @@ def test_beside_is_of_the_attributes_that_both_know() -> None:
     now = {"colour": measured([0.25] * 20), "new": measured([0.0])}
     found = beside(before, now)
     assert found.keys() == {"colour", "overall"}
-    assert found["colour"] | {"p": 0} == {"before": 0.5, "now": 0.25, "difference": -0.25, "low": -0.25, "high": -0.25, "p": 0}
+    told = {"before": 0.5, "now": 0.25, "difference": -0.25, "low": -0.25, "high": -0.25, "sure": True}
+    assert found["colour"] == {**told, "p": pytest.approx(0, abs=0.01)}
     assert beside({}, now) == {}
+
+
+@pytest.mark.parametrize(("images", "held"), [(1, False), (3, False), (5, False), (8, True)])
+def test_a_fall_on_a_handful_of_photos_may_be_chance(images: int, held: bool) -> None:
+    found = beside({"colour": measured([0.9] * images)}, {"colour": measured([0.5] * images)})
+    assert found["colour"]["high"] < 0  # even of one photo
+    assert fallen(found, 0.05) == (["colour"] if held else [])

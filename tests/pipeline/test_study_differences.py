@@ -52,11 +52,11 @@ def test_a_real_difference_is_marked_and_one_of_chance_is_not() -> None:
     assert (against["system"], against["seeds"]) == ("classifier", [0])
     assert against["attributes"]["neck"]["difference"] == pytest.approx(0.1)
     assert against["overall"]["difference"] == pytest.approx(0.05)
-    marked = {name: one["leaves_out_0"] for name, one in {**against["attributes"], "overall": against["overall"]}.items()}
+    marked = {name: one["sure"] for name, one in {**against["attributes"], "overall": against["overall"]}.items()}
     assert marked == {"neck": True, "sleeve": False, "overall": True}
     neck = against["attributes"]["neck"]
     assert 0.08 < neck["low"] < 0.1 < neck["high"] < 0.12
-    assert not found["asen"]["against"]["overall"]["leaves_out_0"]
+    assert not found["asen"]["against"]["overall"]["sure"]
 
     text = study_differences.render(found, "text")
     first, second = (text.splitlines()[i].split() for i in (4, 5))
@@ -68,7 +68,7 @@ def test_a_real_difference_is_marked_and_one_of_chance_is_not() -> None:
         "+10.00 *",
     ]
     rows = list(csv.DictReader(io.StringIO(study_differences.render(found, "csv"))))
-    assert [(row["system"], row["attribute"], row["leaves_out_0"]) for row in rows] == [
+    assert [(row["system"], row["attribute"], row["sure"]) for row in rows] == [
         ("m3net", "neck", "*"), ("m3net", "sleeve", ""), ("m3net", "overall", "*"),
         ("asen", "neck", ""), ("asen", "sleeve", ""), ("asen", "overall", ""),
     ]  # fmt: skip
@@ -85,7 +85,7 @@ def test_seeds_are_averaged_over_those_that_both_have() -> None:
     assert against["overall"]["difference"] == pytest.approx(-0.1)  # (0.0 + 0.1) / 2 - (0.1 + 0.2) / 2
     images = [f"{i}.jpg" for i in range(IMAGES)] * 2
     assert found["a"]["overall"]["map_interval"] == pytest.approx(interval(BEFORE + 0.1, images))
-    assert "66.0" not in study_differences.render(found, "text")
+    assert study_differences.render(found, "text").splitlines()[4].split()[-5:] == ["*", "-10.00", "*", "1,", "2"]
 
 
 def test_what_is_missing_costs_its_own_cell() -> None:
@@ -106,9 +106,19 @@ def test_one_photo_has_no_interval() -> None:
     kept["b"] = {0: pa.Table.from_pylist([{**row, "average_precision": 0.75} for row in rows])}
     study_differences.add(found, kept)
     assert found["a"]["overall"]["map_interval"] is None
-    assert found["b"]["against"]["overall"] == {"difference": 0.25, "low": None, "high": None, "p": None, "leaves_out_0": False}
+    assert found["b"]["against"]["overall"] == {"difference": 0.25, "low": None, "high": None, "p": None, "sure": False}
     assert study_differences.render(found, "text").splitlines()[4].split() == ["b", "+25.00", "+25.00", "+25.00", "0"]
     assert "b,a,0,overall,+25.00,,,," in study_differences.render(found, "csv")
+
+
+def test_a_handful_of_photos_is_never_sure() -> None:
+    found = means(a=[0], b=[0])
+    rows = [{"attribute": name, "id": f"{i}.jpg", "labels": [0]} for name in ("neck", "sleeve") for i in range(3)]
+    tables = [pa.Table.from_pylist([{**row, "average_precision": value} for row in rows]) for value in (0.5, 0.75)]
+    study_differences.add(found, {"a": {0: tables[0]}, "b": {0: tables[1]}})
+    overall = found["b"]["against"]["overall"]
+    assert overall["low"] == overall["high"] == 0.25
+    assert not overall["sure"]
 
 
 def test_queries_of_another_run_are_not_read(tmp_path: Path) -> None:
