@@ -14,7 +14,7 @@ _OVERALL = ("map", "map_at_100", "recall_at_100")
 _HEADS = ("overall", "95 %", "MAP@100", "Recall@100", "valid")
 
 _NOTE = (
-    "* best on valid, where the epoch of every run was chosen too; test was read once. "
+    "* best on valid, where the epoch of every run was chosen too; test chose nothing. "
     "95 %: of the overall mean over seeds, photos drawn anew."
 )
 
@@ -28,7 +28,8 @@ def render(means: Mapping[str, dict[str, Any]], style: str) -> str:
     one = next(iter(means.values()))
     beside = published(one["dataset"])
     attributes = ordered(list(one["attributes"]), beside)
-    chosen = max(means, key=lambda name: means[name]["valid_map"] or 0.0)
+    judged = {name: found["valid_map"] for name, found in means.items() if found["valid_map"] is not None}
+    chosen = max(judged, key=judged.__getitem__, default="")
     floor = [*(one["attributes"][a]["random_map"] for a in attributes), *(one["overall"][f"random_{key}"] for key in _OVERALL)]
     rows = [["random", *_parted([_percent(value) for value in floor], len(attributes))]]
     rows += [_row(f"{name} *" if name == chosen else name, found, attributes) for name, found in means.items()]
@@ -41,7 +42,7 @@ def render(means: Mapping[str, dict[str, Any]], style: str) -> str:
         return text.getvalue().rstrip("\n")
     kind = "github" if style == "markdown" else "simple"
     table = tabulate(rows, head, tablefmt=kind, disable_numparse=True, colalign=("left", *["right"] * (len(head) - 1)))
-    return f"{_title(one, beside)}\n\n{table}\n\n{_NOTE}"
+    return "\n\n".join(filter(None, (_title(one, beside), table, _NOTE, _other_seeds(means))))
 
 
 def _title(one: dict[str, Any], beside: list[PublishedRow]) -> str:
@@ -50,6 +51,15 @@ def _title(one: dict[str, Any], beside: list[PublishedRow]) -> str:
     text = f'{one["dataset"]}, split {one["split"]}, protocol "{one["protocol"]}", MAP@all in percent; {over}'
     return (
         f"{text}; published rows as published: whether the photos are the paper's is for the reader to know" if beside else text
+    )
+
+
+def _other_seeds(means: Mapping[str, dict[str, Any]]) -> str:
+    """Which systems are not of the seeds that the title names."""
+    first = next(iter(means.values()))
+    told = {name: one["seeds"] for name, one in means.items() if one["seeds"] != first["seeds"]}
+    return (
+        "Of other seeds: " + ", ".join(f"{name} ({' '.join(map(str, seeds))})" for name, seeds in told.items()) if told else ""
     )
 
 

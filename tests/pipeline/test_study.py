@@ -56,6 +56,14 @@ def test_the_table_has_the_papers_order_floor_and_rows_and_marks_what_valid_chos
     assert "no run" in study_table.render({}, "text")
 
 
+def test_without_validation_nothing_is_chosen_and_other_seeds_are_told() -> None:
+    unknown = mean([results(0.9, valid=None)])
+    assert " * " not in study_table.render({"a": unknown, "b": unknown}, "text")
+    text = study_table.render({"a": unknown, "b": mean([results(0.5, valid=0.1), results(0.5, 1, 0.1)])}, "text")
+    assert "\nb * " in text
+    assert text.endswith("\n\nOf other seeds: b (0 1)")
+
+
 def test_a_study_goes_on_where_it_stopped_and_a_broken_run_costs_its_own_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
