@@ -1,12 +1,13 @@
 """m3net+, our best form: the duet of attribute and class attention as residuals of a plain pooled classifier.
 
-At the start it is that classifier, but for the attended score. The attribute half fades in by a learned gain that starts at
+At the start it is that classifier with the attended score. The attribute half fades in by a learned gain that starts at
 zero, and so does a second class attention, over a map of twice the height and width. So it loses less to the classifier
 than M3-Net as published where photos need no attention; where an attribute shows in a small region, attention has much
 to add, and more so on the finer map, whose cells are of the region's size. Figures: docs/results.md.
 """
 
 import keras
+import numpy as np
 from keras import KerasTensor as Tensor
 from keras import layers, ops
 
@@ -53,8 +54,11 @@ def residual_class_scores(scores: Tensor, attended: float = ATTENDED, sharpness:
 
 
 def enlarged(x: Tensor, height: int, width: int) -> Tensor:
-    """A map (B, H, W, C) with each cell repeated, then cut to (B, height, width, C); at most 2 H and 2 W."""
-    return ops.repeat(ops.repeat(x, 2, axis=1), 2, axis=2)[:, :height, :width]
+    """A map (B, H, W, C) with each cell twice along both axes, cut or its edge continued to (B, height, width, C)."""
+    for axis, size in ((1, height), (2, width)):
+        # Not all backbones round up: a map of 9 x 9 may have one of 4 x 4 after it.
+        x = ops.take(x, np.minimum(np.arange(size) // 2, x.shape[axis] - 1), axis=axis)
+    return x
 
 
 @keras.saving.register_keras_serializable(package="m3net")

@@ -11,6 +11,7 @@ import pytest
 
 from models import systems
 from models.backbones import build_backbone
+from models.m3net_plus import enlarged
 from models.recipe import ModelConfig, TrainingConfig
 from models.sampling import Photos
 from models.taxonomy import Taxonomy
@@ -41,6 +42,22 @@ def test_every_backbone_has_stride_16_and_takes_pixels_from_0_to_255(name: str, 
     seen = np.asarray(keras.Model(model.input, model.layers[first - 1].output)(pixels))
     assert -3.5 < seen.min() < -0.9  # shifted and scaled by the model itself, whatever its way
     assert 0.9 < seen.max() < 3.5
+
+
+@pytest.mark.parametrize(("name", "size"), [("small", 72), ("convnext_tiny", 72), ("small", 56)])
+def test_the_finer_map_need_not_have_exactly_twice_the_height(name: str, size: int, taxonomy: Taxonomy) -> None:
+    system = systems.build(ModelConfig(**{**CONFIG, "backbone": name, "image_size": size}), taxonomy)
+    height, finer = system.backbone.output_shape[1], system.attended_size[0]
+    assert finer != 2 * height
+    outputs = system(np.random.default_rng(0).uniform(0, 255, (2, size, size, 3)).astype(np.float32))
+    assert outputs["attention"].shape == (2, 2, finer, finer)
+    np.testing.assert_allclose(np.asarray(outputs["attention"]).sum(axis=(2, 3)), 1, atol=1e-5)
+
+
+def test_an_enlarged_map_repeats_cells_and_continues_its_edge() -> None:
+    x = np.arange(4, dtype=np.float32).reshape(1, 2, 2, 1)
+    rows = [[0, 0, 1, 1, 1], [0, 0, 1, 1, 1], [2, 2, 3, 3, 3]]
+    np.testing.assert_array_equal(np.asarray(enlarged(x, 3, 5))[0, :, :, 0], rows)
 
 
 def test_resnet34_has_the_sizes_of_the_published_one_and_reads_its_arrays(tmp_path: Path) -> None:
