@@ -30,16 +30,19 @@ class Photos:
         return self.images[self.place[index]]
 
 
-def augment(images: np.ndarray, shift: int, flip: bool, random: np.random.Generator) -> np.ndarray:
-    """Shifts each photo by up to `shift` pixels each way, edges replicated, and mirrors half of them.
+def augment(images: np.ndarray, recipe: TrainingConfig, random: np.random.Generator) -> np.ndarray:
+    """Shifts each photo by up to `shift` pixels each way, stretches it by up to `zoom`, and mirrors half with `flip`.
 
-    Args and returns: uint8 (b, S, S, 3). No colour is changed: colour is an attribute.
+    Args and returns: uint8 (b, S, S, 3); of each pixel the nearest, edges replicated. No colour is changed: colour is an
+    attribute.
     """
     count, size = images.shape[:2]
-    offset = random.integers(-shift, shift + 1, (2, count, 1))
-    rows = np.clip(np.arange(size) + offset[0], 0, size - 1)
-    columns = np.clip(np.arange(size) + offset[1], 0, size - 1)
-    if flip:
+    middle = (size - 1) / 2
+    offset = random.integers(-recipe.shift, recipe.shift + 1, (2, count, 1))
+    step = 1 + random.uniform(-recipe.zoom, recipe.zoom, (2, count, 1)) if recipe.zoom else 1.0
+    lines = np.rint((np.arange(size) - middle) * step + middle + offset)
+    rows, columns = np.clip(lines, 0, size - 1).astype(int)
+    if recipe.flip:
         mirrored = random.random((count, 1)) < 0.5
         columns = np.where(mirrored, columns[:, ::-1], columns)
     return images[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
@@ -80,7 +83,7 @@ class Batches(keras.utils.PyDataset):
         index = np.tile(index, self.recipe.views)
         attribute = None if attribute is None else np.tile(attribute, self.recipe.views)
         random = np.random.default_rng([self.recipe.seed, self.epoch, batch])
-        images = augment(self.photos.batch(index), self.recipe.shift, self.recipe.flip, random)
+        images = augment(self.photos.batch(index), self.recipe, random)
         inputs = {"images": images} | ({} if attribute is None else {"attribute": attribute.astype(np.int32)})
         return inputs, {"labels": self.labels(index, attribute), "photo": index.astype(np.int32)}
 

@@ -27,6 +27,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "metadata.kind": KINDS,
     "data.near_duplicates": ("report", "reject", "off"),
 }
+_BELOW_ONE = {"training.average": "0.999", "training.zoom": "0.2"}
 _FRACTIONS = {
     "data.max_reject_share",
     "training.warmup",
@@ -106,8 +107,8 @@ def _reason(key: str, value: Any) -> str:
         return f"a fraction in [0, 1], not a percentage; got {value:g}"
     if key == "data.near_duplicate_bits" and value > 32:
         return f"0 to 32, of 128; got {value}"
-    if key == "training.average" and value >= 1:
-        return f"below 1, such as 0.999; got {value:g}"
+    if key in _BELOW_ONE and value >= 1:
+        return f"below 1, such as {_BELOW_ONE[key]}; got {value:g}"
     if key in _FROM_ONE and value < 1:
         return f"at least 1; got {value:g}"
     return f"not negative; got {value:g}" if value < 0 else ""

@@ -34,8 +34,24 @@ def variants(shifts: tuple[int, ...], mirrors: tuple[bool, ...]) -> set[bytes]:
 def test_exactly_the_shifts_and_mirrors_that_were_asked_for(
     shift: int, flip: bool, shifts: tuple[int, ...], mirrors: tuple[bool, ...]
 ) -> None:
-    made = augment(np.repeat(PHOTO[None], 600, axis=0), shift, flip, np.random.default_rng(0))
+    recipe = TrainingConfig(shift=shift, flip=flip)
+    made = augment(np.repeat(PHOTO[None], 600, axis=0), recipe, np.random.default_rng(0))
     assert {photo.tobytes() for photo in made} == variants(shifts, mirrors)
+
+
+def test_zoom_stretches_height_and_width_each_by_itself_about_the_middle() -> None:
+    line = np.arange(101, dtype=np.uint8)
+    ramp = np.stack([*np.meshgrid(line, line, indexing="ij"), np.zeros((101, 101), np.uint8)], axis=-1)
+    recipe = TrainingConfig(shift=0, flip=False, zoom=0.2)
+    made = augment(np.repeat(ramp[None], 400, axis=0), recipe, np.random.default_rng(0)).astype(float)
+    rows, columns = made[:, :, 0, 0], made[:, 0, :, 1]
+    assert (rows[:, 50] == 50).all()
+    steps = np.stack([(lines[:, 75] - lines[:, 25]) / 50 for lines in (rows, columns)])
+    assert 0.8 - 0.02 <= steps.min() < 0.85
+    assert 1.15 < steps.max() <= 1.2 + 0.02
+    assert abs(np.corrcoef(steps)[0, 1]) < 0.2
+    expected = np.clip(50 + (line - 50.0) * steps[0][:, None], 0, 100)
+    assert np.abs(rows - expected).max() <= 1.51  # the nearest pixel, and the step known to a fiftieth
 
 
 PLAIN = TrainingConfig(batch_size=4, flip=False, shift=0, seed=3)

@@ -44,6 +44,22 @@ def test_outputs(name: str, taxonomy: Taxonomy, draw: Callable[[int], Photos]) -
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_with_its_mirror_image_a_photo_and_its_mirror_image_are_one(name: str, taxonomy: Taxonomy) -> None:
+    plain, both = (built(name, taxonomy, mirror=mirror) for mirror in (False, True))
+    both.set_weights(plain.get_weights())
+    images = np.random.default_rng(1).integers(0, 256, (3, 32, 32, 3)).astype(np.float32)
+    mirrored = images[:, :, ::-1].copy()
+    got, turned = both(images), both(mirrored)
+    for key, value in got.items():
+        one, other, again = (np.asarray(outputs[key]) for outputs in (plain(images), plain(mirrored), turned))
+        if key == "attention":
+            other, again = other[..., ::-1], again[..., ::-1]
+        np.testing.assert_allclose(np.asarray(value), (one + other) / 2, atol=1e-5)
+        np.testing.assert_allclose(np.asarray(value), again, atol=1e-5)
+        assert not np.allclose(one, other, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_file_restores_everything(name: str, taxonomy: Taxonomy, draw: Callable[[int], Photos], tmp_path: Path) -> None:
     system = built(name, taxonomy, kappa=0.5)
     system.set_weights([weight + 0.25 for weight in system.get_weights()])  # centres among them
