@@ -4,7 +4,8 @@
     m3net run --catalogue drawn/catalogue.csv --output ingested --until CatalogueGen
     python -m benchmarks.when_attention_pays ingested --photos 450,1800 --labels 1,0.3 --seeds 0,1 --regions drawn/regions.csv
 
-Each setting trains every system from random weights for the same steps on the same photos, and ranks the whole split test.
+Each setting trains every system, by its recipe in quick.yaml, from random weights on the same photos, in whole epochs until
+--steps are taken, and ranks the whole split test. The epoch is chosen on the whole split valid, all of its labels kept.
 --labels is the share of labels that is kept, drawn a photo and attribute. A difference is of MAP@all in points, of each
 query's AP averaged over seeds, with its 95 % interval over photos. With --regions an attribute's median box is told.
 """
@@ -27,13 +28,14 @@ from tabulate import tabulate
 from models import systems
 from models.features import read_photos
 from models.intervals import compare
-from models.recipe import ModelConfig, TrainingConfig
 from models.retrieval import average_precisions
 from models.sampling import Photos
 from models.taxonomy import Taxonomy
 from models.training import fit
+from pipeline.config import QUICK, Config, load
 
-Precision = dict[str, tuple[Sequence[str], np.ndarray]]  # by attribute: its queries, and the AP of each
+# By attribute: its queries, and the AP of each, (q,), or with a row a seed (seeds, q).
+Precision = dict[str, tuple[Sequence[str], np.ndarray]]
 
 
 def splits(ingested: Path, size: int, cache: Path) -> tuple[Taxonomy, dict[str, Photos]]:
@@ -56,21 +58,31 @@ def thinned(photos: Photos, count: int, share: float, taxonomy: Taxonomy) -> Pho
     return Photos(photos.images, photos.place[chosen], labels, ids, roles)
 
 
-def precision(
-    name: str, train: Photos, parts: dict[str, Photos], taxonomy: Taxonomy, recipe: TrainingConfig, size: int
-) -> Precision:
+def precision(config: Config, train: Photos, parts: dict[str, Photos], taxonomy: Taxonomy) -> Precision:
     """Trains a system and ranks the test photos with its weights of the epoch that was best on valid."""
-    keras.utils.set_random_seed(recipe.seed)
-    system = systems.build(ModelConfig(system=name, image_size=size), taxonomy)
-    fit(system, train, parts["valid"], recipe)
+    keras.utils.set_random_seed(config.training.seed)
+    system = systems.build(config.model, taxonomy)
+    fit(system, train, parts["valid"], config.training)
     return average_precisions(system, parts["test"])
 
 
-def mean(runs: list[Precision]) -> Precision:
-    """Over seeds; overall, that is over all queries of all attributes, stands last."""
-    found = {name: (ids, np.mean([run[name][1] for run in runs], axis=0)) for name, (ids, _) in runs[0].items()}
+def configured(name: str, seed: str, size: int, steps: int) -> Config:
+    """quick.yaml with the system's recipe, in as few epochs as have `steps`."""
+    settings = {"model.system": name, "model.image_size": size, "training.seed": seed, "training.min_steps": steps}
+    return load(QUICK, [f"{key}={value}" for key, value in {**settings, "training.epochs": 1}.items()])
+
+
+def together(runs: list[Precision]) -> Precision:
+    """A row a seed; overall, that is of all queries of all attributes, stands last."""
+    found = {name: (ids, np.stack([run[name][1] for run in runs])) for name, (ids, _) in runs[0].items()}
     ids = [one for images, _ in found.values() for one in images]
-    return {**found, "overall": (ids, np.concatenate([values for _, values in found.values()]))}
+    return {**found, "overall": (ids, np.concatenate([values for _, values in found.values()], axis=1))}
+
+
+def told(values: np.ndarray) -> str:
+    """MAP in percent, of several seeds with their standard deviation. Args: (seeds, q)."""
+    maps = 100 * values.mean(axis=1)
+    return f"{maps.mean():.1f}" + (f" ± {maps.std(ddof=1):.1f}" if len(maps) > 1 else "")
 
 
 def rows(found: dict[str, Precision], sizes: dict[str, float]) -> Iterator[list[str]]:
@@ -78,14 +90,12 @@ def rows(found: dict[str, Precision], sizes: dict[str, float]) -> Iterator[list[
     first, *others = found.values()
     for name, (images, values) in first.items():
         region = f"{sizes[name]:.1%}" if name in sizes else ""
-        told = [name, region, str(len(images)), f"{100 * values.mean():.1f}"]
+        cells = [name, region, str(len(images)), told(values)]
         for other in others:
-            one = compare(values, other[name][1], images)
-            told += [
-                f"{100 * other[name][1].mean():.1f}",
-                f"{100 * one.difference:+.1f} [{100 * one.low:+.1f}, {100 * one.high:+.1f}]",
-            ]
-        yield told
+            one = compare(values.mean(axis=0), other[name][1].mean(axis=0), images)
+            between = f"{100 * one.difference:+.1f} [{100 * one.low:+.1f}, {100 * one.high:+.1f}]"
+            cells += [told(other[name][1]), between]
+        yield cells
 
 
 def region_sizes(regions: Path | None) -> dict[str, float]:
@@ -120,13 +130,13 @@ def main() -> None:
                 train = thinned(parts["train"], count, share, taxonomy)
                 found = {}
                 for name in given.systems.split(","):
-                    recipes = [
-                        TrainingConfig(epochs=1, min_steps=given.steps, seed=int(seed)) for seed in given.seeds.split(",")
-                    ]
-                    found[name] = mean([precision(name, train, parts, taxonomy, one, given.size) for one in recipes])
+                    configs = [configured(name, seed, given.size, given.steps) for seed in given.seeds.split(",")]
+                    found[name] = together([precision(one, train, parts, taxonomy) for one in configs])
                 first, *others = found
                 head = ["", "region", "queries", first, *(text for name in others for text in (name, "difference"))]
-                print(f"{len(train.ids)} photos, {share:.0%} of their labels, {given.steps} steps, seeds {given.seeds}")
+                print(
+                    f"{len(train.ids)} photos, {share:.0%} of their labels, {given.steps} steps or little more, seeds {given.seeds}"
+                )
                 print(tabulate(rows(found, region_sizes(given.regions)), head, disable_numparse=True), end="\n\n", flush=True)
 
 
