@@ -18,7 +18,7 @@ quick:  ## a minute's worth of tests
 	@sh .ci/setup dev
 	$(BIN)/python -m pytest -m "not slow and not long"
 
-test-long:  ## the tests of minutes each: spans, a search, a study that was killed, the pages on operation; a quarter of an hour
+test-long:  ## the tests of minutes each: spans, kills, a search, a study that was killed, the pages on operation; a quarter of an hour
 	@sh .ci/setup dev
 	$(BIN)/python -m pytest -m long
 
@@ -28,7 +28,7 @@ test-cluster:  ## ingestion, embedding and evaluation on a real Flink on loopbac
 
 test-kills:  ## kill -9 at ten random moments of a run, and on; some minutes
 	@sh .ci/setup dev
-	M3NET_KILLS=10 $(BIN)/python -m pytest -s tests/e2e/test_kills.py
+	M3NET_KILLS=10 $(BIN)/python -m pytest -s -m long tests/e2e/test_kills.py
 
 test-kubeflow:  ## every step of the Kubeflow package by its own command; some minutes
 	@sh .ci/setup dev

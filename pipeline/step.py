@@ -18,6 +18,7 @@ from typing import Any
 
 from components.errors import InputError
 from models.backend import choose
+from pipeline.progress import quiet
 from serving import logs
 
 ABSENT = "absent"  # as components.memory.executor marks what is not there
@@ -85,6 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     M3NET_LOG_FORMAT=json makes every line on stdout and stderr JSON, with the run and the step. Raises: what else ends it, as text.
     """
+    quiet()  # as a local run, whose numbers a step so has to the last bit
     parser = argparse.ArgumentParser(prog="pipeline.step", allow_abbrev=False)
     parser.add_argument("--step", required=True)
     parser.add_argument("--compiled_by", required=True)

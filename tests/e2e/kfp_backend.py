@@ -20,6 +20,8 @@ import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+from pipeline.progress import quiet
+
 # Imported once and forked from, in place of a dozen containers that each import TensorFlow.
 WARM = ["tensorflow", "keras", "tfx.v1", "tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor", "models.trainer"]
 
@@ -117,6 +119,7 @@ def _command(command: list[str], log: Path, own: dict[str, str]) -> int:
 
 
 def _forked(arguments: list[str], log: Path, own: dict[str, str]) -> int:
+    quiet()  # the step says so itself, but here TensorFlow is imported before it begins
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(WARM)
     process = context.Process(target=_step, args=(arguments, log, own))

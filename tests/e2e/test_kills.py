@@ -28,7 +28,7 @@ from pipeline.lineage import Lineage
 from serving.release import read_manifest, verify, versions
 from tests.e2e.conftest import QUICK
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 KILLS = int(os.environ.get("M3NET_KILLS", "2"))
 SEED = int(os.environ.get("M3NET_KILLS_SEED") or random.SystemRandom().randrange(1_000_000))
 RESOLVERS = {"last_statistics", "last_blessed_model"}  # they look something up, anew in every run
