@@ -56,11 +56,9 @@ def _title(one: dict[str, Any], beside: list[PublishedRow]) -> str:
 
 def _other_seeds(means: Mapping[str, dict[str, Any]]) -> str:
     """Which systems are not of the seeds that the title names."""
-    first = next(iter(means.values()))
-    told = {name: one["seeds"] for name, one in means.items() if one["seeds"] != first["seeds"]}
-    return (
-        "Of other seeds: " + ", ".join(f"{name} ({' '.join(map(str, seeds))})" for name, seeds in told.items()) if told else ""
-    )
+    first = next(iter(means.values()))["seeds"]
+    told = [f"{name} ({' '.join(map(str, one['seeds']))})" for name, one in means.items() if one["seeds"] != first]
+    return f"Of other seeds: {', '.join(told)}" if told else ""
 
 
 def _row(name: str, found: dict[str, Any], attributes: list[str]) -> list[str]:
