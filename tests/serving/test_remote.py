@@ -177,7 +177,7 @@ def test_calls_run_side_by_side_for_as_long_as_their_callers_wait(releases: Path
         slow = pool.submit(client.classify, photo(1)), pool.submit(client.search, photo(40), "pocket", 1)
         assert [len(one.result(30)) for one in slow] == [2, 1]
         assert len(astray.left) == 2
-        assert all(0 < left <= 25 for left in astray.left)
+        assert all(0 < left < 30 for left in astray.left)  # not the minute of a call without an end; gRPC rounds 25 s up
         astray.together = threading.Barrier(2)
     with Client(tier.address, timeout=2) as client, pytest.raises(ClientError) as caught:
         client.classify(photo(1))  # that nobody joins
