@@ -60,7 +60,7 @@ class ClassSystem(System):
     def vectors(self, outputs: dict[str, Tensor]) -> Tensor:
         """Posteriors, with kappa above 0 also the class vectors weighted by them."""
         basis = None if self.basis is None else ops.convert_to_tensor(self.basis)
-        return retrieval_vectors(self.posteriors(outputs), outputs["phi"], self.grid, self.config.kappa, basis)
+        return retrieval_vectors(self.ranking_posteriors(outputs), outputs["phi"], self.grid, self.config.kappa, basis)
 
     @property
     def vector_length(self) -> int:
@@ -88,7 +88,7 @@ class ClassSystem(System):
         for some in np.array_split(index, -(-len(index) // _BATCH)):
             outputs = self.predict_on_batch(photos.batch(some).astype(np.float32))
             told = {name: ops.convert_to_tensor(outputs[name]) for name in ("logits", "phi")}
-            posteriors = self.posteriors(told)
+            posteriors = self.ranking_posteriors(told)
             first.append(ops.convert_to_numpy(self.grid.spread(posteriors)))
             second.append(ops.convert_to_numpy(weighted_class_vectors(posteriors, told["phi"], self.grid)))
         return np.concatenate(first), np.concatenate(second)

@@ -40,8 +40,8 @@ class Classifier(System):
         return mixed_posteriors(outputs["logits"], self.grid, self.multi_label[self.taxonomy.attribute_of_class])
 
     def vectors(self, outputs: dict[str, Tensor]) -> Tensor:
-        """The posteriors."""
-        return retrieval_vectors(self.posteriors(outputs), None, self.grid)
+        """The posteriors, balanced where that is asked for."""
+        return retrieval_vectors(self.ranking_posteriors(outputs), None, self.grid)
 
     @property
     def vector_length(self) -> int:

@@ -22,6 +22,7 @@ def export(system: System, folder: Path) -> None:
     """
     names, size = system.taxonomy.names, system.photo_size
 
+    @tf.function(input_signature=[_IMAGE])  # one graph that all signatures call: a copy in each took export and load far longer
     def outputs(image: tf.Tensor) -> dict[str, tf.Tensor]:
         return system(decode_photos(image, size), training=False)
 

@@ -24,6 +24,7 @@ class ModelConfig:
     class_dim: int = 64  # D, the length of one class-specific vector phi_m
     kappa: float = 0.0  # M3-Net's forms: weight of cos(phi_m, phi_m) in the score; above 0 a vector is (1 + D) times as long
     mirror: bool = False  # outside training the outputs are the mean over a photo and its mirror image, at twice the time
+    balance: float = 0.0  # posteriors in a score are over their class's frequency to this power: rare classes rank higher
     rank: int = 0  # with kappa: numbers that the part of it beyond the posteriors is projected to; 0 = all K D of them
 
 

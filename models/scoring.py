@@ -1,9 +1,14 @@
 """Scoring: class posteriors from logits, and the retrieval vector whose inner product ranks a gallery.
 
 The score of query q and candidate c under one attribute is the probability that both show the same class, with a
-bonus for looking alike under it: s(q, c) = sum_m p_m(q) p_m(c) (1 + kappa cos(phi_m(q), phi_m(c))).
+bonus for looking alike under it: s(q, c) = sum_m p_m(q) p_m(c) (1 + kappa cos(phi_m(q), phi_m(c))) / pi_m^balance.
+
+With balance 1 and without the bonus that is the ratio of two likelihoods of the photos, to have one class, drawn by its
+frequency pi_m, and to have one each. A query taken for a common class finds many of its own in any order, one of a rare
+class nothing unless that is ranked first: so the probability alone does not give the best mean AP.
 """
 
+import numpy as np
 from keras import KerasTensor as Tensor
 from keras import ops
 
@@ -26,6 +31,13 @@ def sigmoid_posteriors(logits: Tensor, grid: Grid) -> Tensor:
 def mixed_posteriors(logits: Tensor, grid: Grid, multi_label: Tensor) -> Tensor:
     """Softmax for single-label attributes, normalised sigmoid for those where `multi_label`, bool (M,), is true."""
     return ops.where(multi_label, sigmoid_posteriors(logits, grid), softmax_posteriors(logits, grid))
+
+
+def class_frequencies(labels: np.ndarray, grid: Grid) -> np.ndarray:
+    """pi_m, float32 (M,), of training labels (n, M), multi-hot: a class's part of its attribute's labels, each counted once more."""
+    counts = grid.mask.copy()
+    counts.reshape(-1)[grid.slot_of_class] += labels.sum(axis=0)
+    return (counts / counts.sum(axis=1, keepdims=True)).reshape(-1)[grid.slot_of_class]
 
 
 def weighted_class_vectors(posteriors: Tensor, phi: Tensor, grid: Grid) -> Tensor:

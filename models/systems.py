@@ -15,6 +15,7 @@ from models.grid import Grid
 from models.recipe import ModelConfig, TrainingConfig
 from models.registry import BY_TRIPLETS, SYSTEMS, resolve
 from models.sampling import Photos
+from models.scoring import class_frequencies
 from models.taxonomy import Taxonomy
 
 
@@ -43,6 +44,9 @@ class System(keras.Model):
         self.multi_label = np.array([a.multi_label for a in self.taxonomy.attributes])  # bool (N,)
         self.backbone = build_backbone(self.config.backbone, self.config.image_size, self.config.weights)
         self.trackers = {part: keras.metrics.Mean(name=part) for part in self.parts}
+        if self.config.balance:
+            ones = {"shape": (self.taxonomy.num_classes,), "initializer": "ones", "dtype": "float32"}
+            self.frequency = self.add_weight(**ones, trainable=False, name="frequency")
         self.add_head()
         # Called once, so that every weight exists: `build` alone leaves the head's layers for the first batch.
         self(np.zeros((1, self.photo_size, self.photo_size, 3), np.float32))
@@ -81,6 +85,11 @@ class System(keras.Model):
         """p_m, float32 (B, M), summing to 1 over each attribute's classes."""
         raise NotImplementedError
 
+    def ranking_posteriors(self, outputs: dict[str, Tensor]) -> Tensor:
+        """p_m / pi_m^(balance / 2), float32 (B, M): what vectors hold, so that their product has pi_m^balance below it."""
+        posteriors = self.posteriors(outputs)
+        return posteriors * self.frequency ** (-self.config.balance / 2) if self.config.balance else posteriors
+
     def vectors(self, outputs: dict[str, Tensor]) -> Tensor:
         """The retrieval vectors of what `call` returned, float32 (B, N, L)."""
         raise NotImplementedError
@@ -118,6 +127,8 @@ class System(keras.Model):
         if recipe.sampling == "documented" and self.config.system not in BY_TRIPLETS:
             raise TrainingError(f'training.sampling "documented" gives triplets, which train only: {", ".join(BY_TRIPLETS)}')
         self.recipe = recipe
+        if self.config.balance:
+            self.frequency.assign(class_frequencies(labels, self.grid))
 
     def finish(self, photos: Photos) -> None:
         """After training, with the weights that stay: what is found from the training photos then."""

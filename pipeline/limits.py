@@ -29,6 +29,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
 }
 _BELOW_ONE = {"training.average": "0.999", "training.zoom": "0.2"}
 _FRACTIONS = {
+    "model.balance",
     "data.max_reject_share",
     "training.warmup",
     "training.centre_decay",

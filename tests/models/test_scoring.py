@@ -7,6 +7,7 @@ import pytest
 
 from models.grid import Grid
 from models.scoring import (
+    class_frequencies,
     mixed_posteriors,
     retrieval_vectors,
     sigmoid_posteriors,
@@ -46,3 +47,8 @@ def test_the_inner_product_is_the_score(grid: Grid, taxonomy: Taxonomy, kappa: f
             cosine = q @ c / np.linalg.norm(q) / np.linalg.norm(c)
             score += posteriors[0, m] * posteriors[1, m] * (1 + kappa * cosine)
         assert float(vectors[0, n] @ vectors[1, n]) == pytest.approx(score, abs=1e-6)
+
+
+def test_frequencies_are_those_of_an_attributes_labels_each_class_counted_once_more(grid: Grid) -> None:
+    labels = np.array([[1, 0, 1, 1, 0], [1, 0, 0, 1, 0], [0, 0, 0, 1, 0]], np.uint8)
+    np.testing.assert_allclose(class_frequencies(labels, grid), [3 / 4, 1 / 4, 2 / 7, 4 / 7, 1 / 7], rtol=1e-6)

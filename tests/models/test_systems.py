@@ -59,6 +59,21 @@ def test_with_its_mirror_image_a_photo_and_its_mirror_image_are_one(name: str, t
         assert not np.allclose(one, other, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["classifier", *CLASS_SYSTEMS])
+def test_balance_divides_what_a_class_adds_to_a_score_by_its_frequency(
+    name: str, taxonomy: Taxonomy, draw: Callable[[int], Photos], tmp_path: Path
+) -> None:
+    system, photos = built(name, taxonomy, balance=0.5), draw(6)
+    system.prepare(TrainingConfig(), photos.labels)
+    system.save(tmp_path / "a.keras")
+    system = systems.load(tmp_path / "a.keras")
+    outputs = system(photos.images.astype(np.float32))
+    posteriors, vectors = np.asarray(system.posteriors(outputs)), np.asarray(system.vectors(outputs))
+    for n, classes in enumerate(taxonomy.slices.values()):
+        counts, p = photos.labels[:, classes].sum(axis=0) + 1, posteriors[:, classes]
+        np.testing.assert_allclose(vectors[:, n] @ vectors[:, n].T, p / (counts / counts.sum()) ** 0.5 @ p.T, rtol=1e-5)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_restores_everything(name: str, taxonomy: Taxonomy, draw: Callable[[int], Photos], tmp_path: Path) -> None:
     system = built(name, taxonomy, kappa=0.5)

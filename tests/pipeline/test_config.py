@@ -43,6 +43,7 @@ def test_the_shipped_configuration_loads_and_can_be_overridden() -> None:
     ("training: {schedule: steps}", 'no schedule "steps"; did you mean "step"?'),
     ("training: {average: 1}", "training.average: below 1"),
     ("training: {zoom: 1}", "training.zoom: below 1"),
+    ("model: {balance: 2}", "model.balance: a fraction in [0, 1]"),
     ("training: {views: 0}", "training.views: at least 1"),
     ("recipes: [asen]", "recipes: expected names of systems"),
     ("model: {system: asen@mine}", 'has no recipe "asen@mine"'),

@@ -1,0 +1,16 @@
+"""What concerns all tests: how XLA compiles in them, and which of them share a worker."""
+
+import os
+
+import pytest
+
+# Tests compile hundreds of functions to run each once or twice: XLA's optimisation would take longer than they do.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests go to one worker, and all files that look at the one small run to the same, so that it is made once."""
+    watching = {item.path for item in items if "watched" in getattr(item, "fixturenames", ())}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("watched" if item.path in watching else item.path.name))
