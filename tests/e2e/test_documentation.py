@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.lineage import Lineage
+
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 TRACKED = ("Makefile", "local_runner.py", "pyproject.toml", "requirements.lock", "requirements-dev.lock", ".ci", "pipeline")
@@ -37,7 +39,8 @@ def test_the_commands_of_the_readme_work(tmp_path: Path) -> None:
     assert "| overall" in done.stdout
     assert (tmp_path / "runs/first/neighbours.html").exists()
     assert (tmp_path / "runs/first/m3net.yaml").exists()
-    assert (tmp_path / "runs/tfx/releases/1").is_dir()
+    lineage = Lineage(tmp_path / "runs/first")
+    assert [lineage.cached(one) for one in lineage.ended("Trainer")] == [True, False]  # the tfx command's run, and `m3net run`
 
 
 def test_the_commands_of_the_build_notes_are_targets() -> None:
