@@ -58,7 +58,7 @@ class ClassSystem(System):
         return parts
 
     def vectors(self, outputs: dict[str, Tensor]) -> Tensor:
-        """Posteriors, with kappa above 0 also the class vectors weighted by them."""
+        """Posteriors, balanced where that is asked for, with kappa above 0 also the class vectors weighted by them."""
         basis = None if self.basis is None else ops.convert_to_tensor(self.basis)
         return retrieval_vectors(self.ranking_posteriors(outputs), outputs["phi"], self.grid, self.config.kappa, basis)
 
@@ -83,7 +83,7 @@ class ClassSystem(System):
         self.basis.assign(np.stack([main_directions(rows[:, place], self._rank) for place in range(rows.shape[1])]))
 
     def halves(self, photos: Photos, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Of the photos at `index` the whole vectors' two halves: posteriors (n, N, K), class vectors by them (n, N, K D)."""
+        """Of the photos at `index` the whole vectors' two halves: ranking posteriors (n, N, K), class vectors by them (n, N, K D)."""
         first, second = [], []
         for some in np.array_split(index, -(-len(index) // _BATCH)):
             outputs = self.predict_on_batch(photos.batch(some).astype(np.float32))

@@ -1,5 +1,7 @@
 """A new system that begins with an older one's weights: of what both know they are kept, what is new starts fresh."""
 
+from typing import Any
+
 import numpy as np
 
 from models.errors import TrainingError
@@ -11,7 +13,7 @@ PER_CLASS = frozenset({"w", "u", "b", "c", "V", "centres"})
 PER_ATTRIBUTE = frozenset({"e", "r", "W_a", "W_b"})
 # What belongs to a training and not to what was learned: modc's memory and steps, asen++'s stage, weights by frequency,
 # and what is found when it ends.
-FRESH = frozenset({"features", "classes", "photo", "next", "steps", "joint", "w_p", "basis"})
+FRESH = frozenset({"features", "classes", "photo", "next", "steps", "joint", "w_p", "frequency", "basis"})
 _SAME = ("system", "backbone", "local_backbone", "attention_dim", "class_dim", "rank")
 
 
@@ -30,9 +32,7 @@ def warm(system: System, before: System) -> list[str]:
             )
     attributes = _pairs(_attributes(before.taxonomy), _attributes(system.taxonomy))
     classes = _pairs(_classes(before.taxonomy), _classes(system.taxonomy))
-    for variable, old in zip(system.weights, before.weights, strict=True):
-        if variable.name in FRESH:
-            continue
+    for variable, old in zip(learned(system), learned(before), strict=True):
         value = np.array(old)
         if variable.name in PER_CLASS | PER_ATTRIBUTE:
             source, target = classes if variable.name in PER_CLASS else attributes
@@ -41,6 +41,11 @@ def warm(system: System, before: System) -> list[str]:
         variable.assign(value)
     known_before = set(_classes(before.taxonomy))
     return [": ".join(one) for one in _classes(system.taxonomy) if one not in known_before]
+
+
+def learned(system: System) -> list[Any]:
+    """The weights that are taken over, in their order; of those in `FRESH` one model may have some that another has not."""
+    return [variable for variable in system.weights if variable.name not in FRESH]
 
 
 def _attributes(taxonomy: Taxonomy) -> list[tuple[str, ...]]:

@@ -1,8 +1,8 @@
 """A query for a class, without a photo: the mean of the retrieval vectors of the items labelled with it.
 
 The score is an inner product, so an item's score against the mean is the mean of its scores against each of those items:
-the class asks what its own items would ask together. That holds for any system. For posteriors it tends to the class's
-unit vector as the model grows sure, and a part for looking alike comes in as the class looks on average, which a unit
+the class asks what its own items would ask together. That holds for any system. For posteriors it tends to a multiple of
+the class's unit vector as the model grows sure, and a part for looking alike comes in as the class looks on average, which a unit
 vector alone would leave out.
 """
 

@@ -22,9 +22,10 @@ def system() -> systems.System:
     from models.taxonomy import Attribute
 
     attributes = Attribute("neck", ("v", "crew")), Attribute("sleeve", ("none", "short", "long"), multi_label=True)
-    config = ModelConfig(image_size=32, attention_dim=8, class_dim=4, kappa=0.5, mirror=True, rank=6)
+    config = ModelConfig(image_size=32, attention_dim=8, class_dim=4, kappa=0.5, mirror=True, rank=6, balance=0.5)
     system = systems.build(config, Taxonomy(attributes))
     system.basis.assign(np.random.default_rng(0).normal(size=system.basis.shape))  # zero until a training ends
+    system.frequency.assign([0.9, 0.1, 0.2, 0.3, 0.5])
     return system
 
 

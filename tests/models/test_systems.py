@@ -59,11 +59,11 @@ def test_with_its_mirror_image_a_photo_and_its_mirror_image_are_one(name: str, t
         assert not np.allclose(one, other, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["classifier", *CLASS_SYSTEMS])
+@pytest.mark.parametrize(("name", "kappa"), [*((name, 0.0) for name in ("classifier", *CLASS_SYSTEMS)), ("m3net", 0.5)])
 def test_balance_divides_what_a_class_adds_to_a_score_by_its_frequency(
-    name: str, taxonomy: Taxonomy, draw: Callable[[int], Photos], tmp_path: Path
+    name: str, kappa: float, taxonomy: Taxonomy, draw: Callable[[int], Photos], tmp_path: Path
 ) -> None:
-    system, photos = built(name, taxonomy, balance=0.5), draw(6)
+    system, photos = built(name, taxonomy, balance=0.5, kappa=kappa), draw(6)
     system.prepare(TrainingConfig(), photos.labels)
     system.save(tmp_path / "a.keras")
     system = systems.load(tmp_path / "a.keras")
@@ -71,7 +71,12 @@ def test_balance_divides_what_a_class_adds_to_a_score_by_its_frequency(
     posteriors, vectors = np.asarray(system.posteriors(outputs)), np.asarray(system.vectors(outputs))
     for n, classes in enumerate(taxonomy.slices.values()):
         counts, p = photos.labels[:, classes].sum(axis=0) + 1, posteriors[:, classes]
-        np.testing.assert_allclose(vectors[:, n] @ vectors[:, n].T, p / (counts / counts.sum()) ** 0.5 @ p.T, rtol=1e-5)
+        each = np.einsum("qm,cm->qcm", p, p) / (counts / counts.sum()) ** 0.5
+        if kappa:
+            phi = np.asarray(outputs["phi"])[:, classes]
+            phi = phi / np.linalg.norm(phi, axis=-1, keepdims=True)
+            each *= 1 + kappa * np.einsum("qmd,cmd->qcm", phi, phi)
+        np.testing.assert_allclose(vectors[:, n] @ vectors[:, n].T, each.sum(axis=-1), rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,5 +1,7 @@
 """Weights of an older model in a new one: rows by name, for every system; what is new keeps its own start."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -7,8 +9,9 @@ from models import systems
 from models.errors import TrainingError
 from models.recipe import ModelConfig
 from models.registry import SYSTEMS
+from models.systems import System
 from models.taxonomy import Attribute, Taxonomy
-from models.warm_start import FRESH, PER_ATTRIBUTE, PER_CLASS, warm
+from models.warm_start import FRESH, PER_ATTRIBUTE, PER_CLASS, learned, warm
 from tests.models.tiny import CONFIG
 
 OLD = Taxonomy((Attribute("colour", ("blue", "red")), Attribute("length", ("long", "short", "midi"))))
@@ -20,11 +23,15 @@ CLASSES = {2: 2, 3: 3, 5: 0, 6: 1}  # place in NEW: place in OLD
 ATTRIBUTES = {1: 1, 2: 0}
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
-def test_rows_follow_their_names_in_every_system(name: str) -> None:
-    config = ModelConfig(**{**CONFIG, "system": name})
-    before, system = systems.build(config, OLD), systems.build(config, NEW)
-    start = [np.array(one) for one in system.weights]
+BALANCES = [(name, *balances) for name in ("classifier", "m3net") for balances in ((0, 0.5), (0.5, 0), (0.5, 0.5))]
+
+
+@pytest.mark.parametrize(("name", "balance_before", "balance"), [*((name, 0, 0) for name in SYSTEMS), *BALANCES])
+def test_rows_follow_their_names_in_every_system(name: str, balance_before: float, balance: float) -> None:
+    config = {**CONFIG, "system": name}
+    before = systems.build(ModelConfig(**config, balance=balance_before), OLD)
+    system = systems.build(ModelConfig(**config, balance=balance), NEW)
+    start, fresh = ([np.array(one) for one in of] for of in (learned(system), _fresh(system)))
     for i, variable in enumerate(before.weights):
         variable.assign(
             np.full(variable.shape, i + 2) + np.arange(variable.shape[0]).reshape(-1, *[1] * (len(variable.shape) - 1)) / 8
@@ -32,16 +39,19 @@ def test_rows_follow_their_names_in_every_system(name: str) -> None:
             else i + 2
         )
     assert warm(system, before) == ["hem: a", "hem: b", "colour: amber"]
-    for variable, old, own in zip(system.weights, before.weights, start, strict=True):
+    assert all(np.array_equal(np.array(now), own) for now, own in zip(_fresh(system), fresh, strict=True))
+    for variable, old, own in zip(learned(system), learned(before), start, strict=True):
         now, old = np.array(variable), np.array(old)
-        if variable.name in FRESH:
-            assert np.array_equal(now, own)
-        elif variable.name in PER_CLASS | PER_ATTRIBUTE:
+        if variable.name in PER_CLASS | PER_ATTRIBUTE:
             places = CLASSES if variable.name in PER_CLASS else ATTRIBUTES
             for place in range(len(now)):
                 assert np.array_equal(now[place], old[places[place]] if place in places else own[place])
         else:
             assert np.array_equal(now, old)
+
+
+def _fresh(system: System) -> list[Any]:
+    return [variable for variable in system.weights if variable.name in FRESH]
 
 
 @pytest.mark.parametrize(("key", "value"), [("system", "classifier"), ("class_dim", 8)])
