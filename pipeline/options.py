@@ -128,6 +128,9 @@ def _query(verbs: Any) -> None:
     where = query.add_mutually_exclusive_group()
     where.add_argument("--server", default="127.0.0.1:8500", metavar="HOST:PORT")
     where.add_argument("--release", type=Path, metavar="DIR", help="ask this release directly, without a server")
+    query.add_argument(
+        "--wait", type=float, default=0.0, metavar="SECONDS", help="so long at most for a server that is still loading"
+    )
     query.add_argument("--model-name", default="m3net")
     query.add_argument("--ca", type=Path, metavar="FILE", help="the server has TLS; PEM of who signed its certificate")
     query.add_argument("--cert", type=Path, metavar="FILE", help="PEM of your own certificate, where the server asks for one")

@@ -247,6 +247,8 @@ def query(arguments: argparse.Namespace) -> int:
     else:
         tls, token = asked.tls(arguments), asked.token(arguments)
         with Client(arguments.server, arguments.model_name, tls=tls, token=token) as client:
+            if arguments.wait:
+                client.wait_until_ready(arguments.wait)
             found = client.search(photo, arguments.attribute, arguments.k)
     print(neighbours.as_text(found))
     if arguments.html:

@@ -3,6 +3,7 @@
 `serving.aio` holds the same for asyncio.
 """
 
+import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
@@ -14,6 +15,8 @@ from grpc_health.v1 import health_pb2
 from serving.asking import ClientError, Connected, Neighbour, Tls, names, strings
 
 __all__ = ["Client", "ClientError", "Neighbour", "Tls"]
+
+_PAUSE = 0.5  # seconds between looks at a server that is not ready
 
 
 class Client(Connected):
@@ -44,6 +47,13 @@ class Client(Connected):
         except grpc.RpcError:
             return False
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    def wait_until_ready(self, seconds: float) -> bool:
+        """`ready`, looked at until it is true or `seconds` have passed: a server may still be loading."""
+        end = time.monotonic() + seconds
+        while not (found := self.ready()) and time.monotonic() < end:
+            time.sleep(_PAUSE)
+        return found
 
     def versions(self) -> dict[int, str]:
         """Of each version the server knows its state; AVAILABLE is one that answers."""

@@ -28,7 +28,9 @@ def test_the_commands_of_the_readme_work(tmp_path: Path) -> None:
     environment = Path(sys.executable).parents[1]
     (tmp_path / ".venv").symlink_to(environment)
     # `make` would set up and test within the test: what it would do is printed instead, and that it could be made.
-    script = "\n".join(f"{line} -n" if line.startswith("make ") else line for line in commands("README.md"))
+    lines = [f"{line} -n" if line.startswith("make ") else line for line in commands("README.md")]
+    # Where a line fails, the server started before it would hold the pipes of the output, and this test, for ever.
+    script = "\n".join(["trap 'kill $(jobs -p) 2> /dev/null' EXIT", *lines])
     assert "make run -n" in script
     assert "m3net query" in script
     done = subprocess.run(

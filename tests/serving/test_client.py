@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
+from serving import release
 from serving.client import Client, ClientError, Neighbour
 
 ROOT = Path(__file__).parents[2]
@@ -162,6 +163,17 @@ def test_the_deadline_holds_for_all_tries_together(shy: Callable[..., tuple[Shy,
     assert time.monotonic() - started < 3.5  # four tries, each with a time of its own, would be 4.5 at least
     assert len(servicer.asked_at) <= 2
     assert all(at - started < 1.6 for at in servicer.asked_at)
+
+
+def test_a_server_that_is_not_up_yet_is_waited_for(start: Callable[..., Any], compose_into: Any, tmp_path: Path) -> None:
+    release.push(tmp_path, compose_into)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with Client(f"127.0.0.1:{port}") as client, ThreadPoolExecutor(1) as pool:
+        assert not client.wait_until_ready(0)
+        waited = pool.submit(client.wait_until_ready, 120)
+        start(tmp_path, port=port)
+        assert waited.result()
 
 
 def test_a_silent_server_is_given_up() -> None:
