@@ -1,11 +1,6 @@
-"""What concerns all tests: how XLA compiles in them, and which of them share a worker."""
-
-import os
+"""What concerns all tests: which of them share a worker."""
 
 import pytest
-
-# Tests compile hundreds of functions to run each once or twice: XLA's optimisation would take longer than they do.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -147,8 +147,7 @@ def test_on_two_devices_of_jax_it_leaves_the_same_files(examples: Path) -> None:
         "assert (keras.backend.backend(), used) == ('jax', [2])\n"
         "assert keras.distribution.distribution() is None"
     )
-    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=2"
-    devices = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
+    devices = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     environment = {**os.environ, **devices, "PYTHONPATH": str(Path.cwd())}
     subprocess.run([sys.executable, "-c", code, json.dumps(vars(given))], check=True, env=environment)
     model = examples.parent / "model"
