@@ -1,6 +1,6 @@
 """A client of any TensorFlow Serving endpoint that serves a release; gRPC, NumPy and messages alone.
 
-`serving.aio` holds the same for asyncio.
+`serving.aio` holds the same for asyncio, but for `wait_until_ready`.
 """
 
 import time

@@ -2,7 +2,6 @@
 
 import io
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,8 +77,7 @@ def log(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Log:
         thread = threading.Thread(target=server.run)
         thread.start()
         with Client(server.address) as client:
-            while not client.ready():
-                time.sleep(0.05)
+            assert client.wait_until_ready(30)
             ask(client)
         server.stop()
         thread.join(30)
