@@ -12,7 +12,7 @@ run:  ## set up, then photos to a served answer: the drawn sample, or CATALOGUE=
 test:  ## set up, then every check and every test but the long ones
 	@sh .ci/setup dev
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 quick:  ## a minute's worth of tests
 	@sh .ci/setup dev

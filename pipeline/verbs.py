@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import QUICK, Config, ConfigError, load
+from pipeline.options import parser
 
 HELD_BACK = 3  # exit code of a run whose model the gate, or the release validator, held back
 
@@ -135,12 +136,8 @@ def _ask_once(arguments: argparse.Namespace, config: Config) -> int:
     page = arguments.output / "neighbours.html"
     with running(Path(config.release.folder or arguments.output / "releases")) as address:
         print(f"\nserved on {address} for one question; m3net query {asked.location} --attribute {attribute} answers:\n")
-        ask = {"image": Path(asked.location), "attribute": attribute, "k": 10, "server": address}
-        return query(
-            argparse.Namespace(
-                **ask, release=None, model_name="m3net", ca=None, cert=None, key=None, token_file=None, html=page
-            )
-        )
+        ask = [asked.location, f"--attribute={attribute}", f"--server={address}", f"--html={page}"]
+        return query(parser().parse_args(["query", *ask]))
 
 
 def study(arguments: argparse.Namespace) -> int:

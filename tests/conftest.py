@@ -1,11 +1,23 @@
 """What concerns all tests: which of them share a worker."""
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
+
+_OF_ONE_RUN = {
+    f"tests/e2e/test_{name}.py" for name in ("explain", "kubeflow_steps", "operations", "report", "run")
+}  # see tests/e2e/conftest.py
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests go to one worker, and all files that look at the one small run to the same, so that it is made once."""
-    watching = {item.path for item in items if "watched" in getattr(item, "fixturenames", ())}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("watched" if item.path in watching else str(item.path)))
+class _Scheduling(LoadFileScheduling):
+    """A file's tests go to one worker, and all files that look at the one small run to the same, so that it is made once.
+
+    xdist's own groups are no way: with pytest 9.2 their markers have no effect, and every test went anywhere.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = str(super()._split_scope(nodeid))
+        return "the one run" if file in _OF_ONE_RUN else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Scheduling:
+    return _Scheduling(config, log)

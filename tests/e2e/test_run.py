@@ -38,8 +38,8 @@ def test_the_release_is_whole(output: Path) -> None:
     assert manifest.counts == {"items": 80}
 
 
-def test_a_second_run_with_nothing_changed_is_all_cache(output: Path, catalogue: Path) -> None:
-    done = m3net("run", "--catalogue", str(catalogue), "--output", str(output), *QUICK)
+def test_a_demo_of_what_was_run_is_all_cache_and_one_answer(output: Path, catalogue: Path) -> None:
+    done = m3net("demo", "--catalogue", str(catalogue), "--output", str(output), *QUICK)
     lines = [line for line in done.stderr.splitlines() if line.endswith((" s", "from cache"))]
     steps = [line.split(":")[0] for line in lines if line.endswith("from cache")]
     assert set(steps) == {
@@ -47,6 +47,10 @@ def test_a_second_run_with_nothing_changed_is_all_cache(output: Path, catalogue:
         "IndexBuilder", "ReleaseValidator", "Releaser",
     }  # fmt: skip
     assert versions(output / "releases") == [1]
+    answer = done.stdout.partition(" answers:\n\n")[2].splitlines()
+    assert answer[0].split() == ["id", "class", "score"]
+    assert len(answer) == 13  # ten neighbours, an empty line, and where the page is
+    assert (output / "neighbours.html").exists()
 
 
 def ran(said: str) -> tuple[set[str], set[str]]:
