@@ -18,7 +18,7 @@ quick:  ## a minute's worth of tests
 	@sh .ci/setup dev
 	$(BIN)/python -m pytest -m "not slow and not long"
 
-test-long:  ## the tests of minutes each: spans, kills, a search, a study that was killed, the pages on operation; a quarter of an hour
+test-long:  ## the tests of a minute or more: spans, kills, a search, Kubeflow's steps, more devices and processes; half an hour
 	@sh .ci/setup dev
 	$(BIN)/python -m pytest -m long
 
@@ -32,7 +32,7 @@ test-kills:  ## kill -9 at ten random moments of a run, and on; some minutes
 
 test-kubeflow:  ## every step of the Kubeflow package by its own command; some minutes
 	@sh .ci/setup dev
-	M3NET_REAL_STEPS=1 $(BIN)/python -m pytest tests/e2e/test_kubeflow_steps.py
+	M3NET_REAL_STEPS=1 $(BIN)/python -m pytest -m long tests/e2e/test_kubeflow_steps.py
 
 lint:  ## style, types and the import rule
 	$(BIN)/ruff check .

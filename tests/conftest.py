@@ -3,9 +3,7 @@
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-_OF_ONE_RUN = {
-    f"tests/e2e/test_{name}.py" for name in ("explain", "kubeflow_steps", "operations", "report", "run")
-}  # see tests/e2e/conftest.py
+_OF_ONE_RUN = {f"tests/e2e/test_{name}.py" for name in ("explain", "operations", "report", "run")}  # see tests/e2e/conftest.py
 
 
 class _Scheduling(LoadFileScheduling):

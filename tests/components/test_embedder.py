@@ -92,7 +92,7 @@ def test_rows_are_those_of_the_contract_and_vectors_the_models(sample: Sample, t
         np.testing.assert_allclose(row["vector"], expected, atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_several_processes_write_the_same_files(sample: Sample, tmp_path: Path) -> None:
     one = sample.embed(tmp_path / "one", photos=32)
     two = sample.embed(tmp_path / "two", 32, TWO)
@@ -174,7 +174,7 @@ def test_killed_in_the_middle_and_run_again_no_finished_file_is_embedded_twice(
         np.testing.assert_allclose(matrix(file), matrix(undisturbed), atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_jax_gives_the_same_vectors(sample: Sample, tmp_path: Path) -> None:
     ours = sample.embed(tmp_path / "tensorflow")
     code = (

@@ -82,7 +82,7 @@ def stored(output: Path) -> dict[str, tuple[int, int]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("processes", ["one", "two"])
+@pytest.mark.parametrize("processes", ["one", pytest.param("two", marks=pytest.mark.long)])
 def test_killed_in_the_middle_and_run_again_it_ends_as_if_undisturbed(
     processes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,6 @@
 """The compiled package runs, step by step as containers would, and comes to the release of a local run.
 
-In the usual suite one step runs by its own command, the others forked; M3NET_REAL_STEPS=1, as `make test-kubeflow` sets it,
+In `make test-long` one step runs by its own command, the others forked; M3NET_REAL_STEPS=1, as `make test-kubeflow` sets it,
 runs every step by its command, in a process of its own that imports all it needs.
 """
 
@@ -17,7 +17,7 @@ from serving.release import verify, versions
 from tests.e2e.conftest import QUICK, m3net
 from tests.e2e.kfp_backend import Backend
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 REAL = set(STEPS) if os.environ.get("M3NET_REAL_STEPS") else {"Recall"}
 
 

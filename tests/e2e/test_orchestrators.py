@@ -53,6 +53,7 @@ def test_the_tfx_command_creates_and_runs_it(catalogue: Path, tmp_path: Path) ->
     assert "m3net_run_success 1.0" in text
 
 
+@pytest.mark.long
 def test_the_tfx_command_updates_lists_and_deletes_it(tmp_path: Path) -> None:
     (tmp_path / "catalogue.csv").write_text("image,split,colour\n")
     lines = [

@@ -134,7 +134,7 @@ def test_a_backend_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch
     assert os.environ["KERAS_BACKEND"] == "tensorflow"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_on_two_devices_of_jax_it_leaves_the_same_files(examples: Path) -> None:
     given = arguments(examples)
     given.custom_config["training"]["backend"] = "jax"

@@ -75,7 +75,7 @@ def test_killed_under_load_and_started_again(releases: Path, start: Start, photo
     assert release.verify(releases / "1").version == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_twenty_releases_under_load(
     releases: Path, start: Start, photo: Any, drawn: Any, compose_into: Callable[..., release.Manifest]
 ) -> None:
