@@ -78,6 +78,12 @@ class ReleaseConfig:
     models_config: str = ""  # path of the servers' models.config: a version that a label of it names stays, too
 
 
+_ABOUT_WORKERS = (
+    "--runner=Dataflow", "--sdk_container_image", "--worker_harness_container_image", "--prebuild_sdk_container",
+    "--environment_type=DOCKER", "--extra_package", "--requirements_file", "--setup_file",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class BeamConfig:
     """Options of Beam's runner, as on its command line."""
@@ -91,10 +97,11 @@ class BeamConfig:
         barred, each pipeline waits for it in vain. TFX would copy itself into a temporary folder for each Beam step, and
         leave it there (3 seconds and 52 MB a step), for workers that have m3net, and so TFX, installed.
         """
-        # Neither has an option that says so. TFX takes the name of a worker's image as a reason not to pack; only workers in
-        # containers read it, and one in `args` wins. Beam takes the other as a reason to stay in Python; it allows triggers
-        # that none of our pipelines has.
-        return ["--sdk_container_image=m3net", *self.args, "--allow_unsafe_triggers"]
+        # Neither has an option that says so. TFX takes the name of the workers' image as a reason not to pack; it is left to
+        # `args` where the workers are containers of it, or get packages. Beam takes the other as a reason to stay in Python;
+        # it allows triggers that none of our pipelines has.
+        packed = any(one.startswith(_ABOUT_WORKERS) for one in self.args)
+        return [*self.args, *([] if packed else ["--sdk_container_image=m3net"]), "--allow_unsafe_triggers"]
 
 
 @dataclass(frozen=True)

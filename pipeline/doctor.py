@@ -17,18 +17,22 @@ _PACKAGES = {
     "kfp": "2.16.1",
 }
 _FREE_GB = 1  # for runs; set-up asks for its own 4
+_MEND = {
+    "free disk": "free some here, or take another folder: runs write under --output",
+    "platform": "take Linux on x86-64; TFX and ScaNN have no packages for others",
+}
 
 
 def report() -> tuple[list[str], bool]:
     """A line a finding, and whether all is well."""
-    lines, good = [], True
+    lines, mend = [], set()
     for what, found, wanted in _findings():
         fits = found == wanted or wanted == ""
-        good &= fits
         lines.append(f"{'ok  ' if fits else 'BAD '} {what} {found}" + ("" if fits else f"; needs {wanted}"))
-    if not good:
-        lines.append("to mend: delete .venv and run make run, which installs requirements.lock anew")
-    return lines, good
+        if not fits:
+            mend.add(_MEND.get(what, "delete .venv and run make run, which installs requirements.lock anew"))
+    lines += [f"to mend: {one}" for one in sorted(mend)]
+    return lines, not mend
 
 
 def _findings() -> list[tuple[str, str, str]]:

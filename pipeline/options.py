@@ -122,7 +122,7 @@ def _tells(verbs: Any) -> None:
 def _query(verbs: Any) -> None:
     """What asks a server."""
     query = verbs.add_parser("query", help="find items with the same attribute as a photo")
-    query.add_argument("image", type=Path)
+    query.add_argument("image", help="path or URL of a photo")
     query.add_argument("--attribute", required=True)
     query.add_argument("-k", type=int, default=10)
     where = query.add_mutually_exclusive_group()

@@ -3,6 +3,7 @@
 import argparse
 import errno
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -135,9 +136,9 @@ def _ask_once(arguments: argparse.Namespace, config: Config) -> int:
     attribute = max(measured, key=lambda name: measured[name]["map"] - measured[name]["random_map"])
     page = arguments.output / "neighbours.html"
     with running(Path(config.release.folder or arguments.output / "releases")) as address:
-        print(f"\nserved on {address} for one question; m3net query {asked.location} --attribute {attribute} answers:\n")
-        ask = [asked.location, f"--attribute={attribute}", f"--server={address}", f"--html={page}"]
-        return query(parser().parse_args(["query", *ask]))
+        ask = [f"--attribute={attribute}", "--", asked.location]
+        print(f"\nserved on {address} for one question; m3net query {shlex.join(ask)} answers:\n")
+        return query(parser().parse_args(["query", f"--server={address}", f"--html={page}", *ask]))
 
 
 def study(arguments: argparse.Namespace) -> int:
@@ -238,7 +239,7 @@ def query(arguments: argparse.Namespace) -> int:
     from serving.client import Client
 
     asked.check_words(arguments)
-    photo = normalise(arguments.image.read_bytes())
+    photo = normalise(_read(arguments.image))
     if arguments.release:
         found = _ask_release(arguments, photo)
     else:
@@ -252,6 +253,15 @@ def query(arguments: argparse.Namespace) -> int:
         arguments.html.write_text(neighbours.as_html(photo, arguments.attribute, found), encoding="utf-8")
         print(f"\nthe photos: {arguments.html}")
     return 0
+
+
+def _read(image: str) -> bytes:
+    """A photo's file; what reads a URL takes seconds to load."""
+    if "://" not in image:
+        return Path(image).read_bytes()
+    from components.catalogue_gen.decode import read
+
+    return read(image)
 
 
 def _ask_release(arguments: argparse.Namespace, photo: bytes) -> list[Any]:

@@ -7,7 +7,7 @@ _OF_ONE_RUN = {f"tests/e2e/test_{name}.py" for name in ("explain", "operations",
 
 
 class _Scheduling(LoadFileScheduling):
-    """A file's tests go to one worker, and all files that look at the one small run to the same, so that it is made once.
+    """A file's tests go to one worker, and all files of `make test` that look at the one small run to the same, so that it is made once.
 
     xdist's own groups are no way: with pytest 9.2 their markers have no effect, and every test went anywhere.
     """
@@ -17,5 +17,6 @@ class _Scheduling(LoadFileScheduling):
         return "the one run" if file in _OF_ONE_RUN else file
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Scheduling:
-    return _Scheduling(config, log)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Scheduling | None:
+    return _Scheduling(config, log) if config.getoption("dist") == "loadfile" else None

@@ -6,6 +6,7 @@ from pathlib import Path
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
+import components.catalogue_gen.http_filesystem  # noqa: F401  (from here on, Beam opens web addresses: in a worker, too)
 from components.catalogue_gen.chunks import Chunk, Row, StagedPhoto, is_finished, read_rows, write_photos
 from components.catalogue_gen.near_duplicates import signature
 from components.catalogue_gen.photo import PhotoError, decoded, encoded

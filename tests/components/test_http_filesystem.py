@@ -1,5 +1,7 @@
 """Photos and catalogues from a web server: a real one on loopback, that fails, stalls, lies and recovers."""
 
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -80,6 +82,18 @@ def test_a_catalogue_on_a_web_server_is_ingested_and_what_fails_for_good_is_reje
     }  # fmt: skip
     assert (Shop.asked["/slow.jpg"], Shop.asked["/short.jpg"]) == (3, 3)
     assert (Shop.asked["/lost.jpg"], Shop.asked["/broken.jpg"], Shop.asked["/private.jpg"]) == (1, 4, 1)
+
+
+def test_a_question_takes_a_photos_address(address: str) -> None:
+    def answer(name: str) -> str:
+        # A process of its own, which nothing else has taught to open web addresses.
+        command = ["query", "--attribute=neck", "--server=127.0.0.1:1", f"{address}/{name}"]
+        done = subprocess.run([sys.executable, "-m", "pipeline.cli", *command], capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        return done.stderr
+
+    assert "no server answers at 127.0.0.1:1" in answer("good.jpg")  # the photo was read
+    assert "HTTP 404" in answer("lost.jpg")
 
 
 def test_what_is_there_is_known_without_fetching_it(address: str) -> None:

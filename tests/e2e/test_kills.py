@@ -1,6 +1,6 @@
 """kill -9 at random moments, and the same command again: the release of an undisturbed run, and nothing finished is redone.
 
-Two kills in the usual suite; M3NET_KILLS=10, as `make test-kills` sets it, takes some minutes. The moments are drawn over the
+Two kills in `make test-long`; M3NET_KILLS=10, as `make test-kills` sets it, takes some minutes. The moments are drawn over the
 time that an undisturbed run takes, so that each component is hit as often as it is long; M3NET_KILLS_SEED repeats them, and
 they are printed.
 """

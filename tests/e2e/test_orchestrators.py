@@ -38,7 +38,7 @@ def tfx(folder: Path, catalogue: Path, command: list[str]) -> str:
     return done.stdout
 
 
-@pytest.mark.long  # the README's commands, typed in every suite, run it as well, though from the cache
+@pytest.mark.long  # the README's commands, typed in `make test`, run it as well, though from the cache
 def test_the_tfx_command_creates_and_runs_it(catalogue: Path, tmp_path: Path) -> None:
     for command in (["pipeline", "create", "--pipeline_path", RUNNER], ["run", "create", "--pipeline_name", "m3net"]):
         tfx(tmp_path, catalogue, ["tfx", *command, "--engine", "local"])

@@ -14,7 +14,7 @@ PROGRAM = Path(__file__).with_name("both_backends.py")
 ROOT = PROGRAM.parents[2]
 
 
-# One of each kind in every suite: a minute of compiling goes into each half.
+# One of each kind in `make test`: a minute of compiling goes into each half.
 EACH_KIND = ("classifier", "asen_v2", "modc", "m3net", "m3net+")
 
 

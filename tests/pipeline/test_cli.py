@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from pipeline import doctor
 from pipeline.cli import _explain
 from pipeline.lock import exclusive
 
@@ -148,3 +149,10 @@ def test_doctor_finds_the_locked_packages() -> None:
     assert [line for line in falls_short if not line.startswith("BAD  free disk")] == []
     assert done.returncode == (2 if falls_short else 0)
     assert "ok   tfx 1.21.0" in done.stdout
+
+
+def test_doctor_says_what_to_do_about_what_falls_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_FREE_GB", 1 << 20)
+    lines, good = doctor.report()
+    assert not good
+    assert [line for line in lines if line.startswith("to mend: ")] == [f"to mend: {doctor._MEND['free disk']}"]

@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from tfx.utils import dependency_utils
 
 from components.errors import InputError
+from pipeline.config import BeamConfig
 from pipeline.runners import require
 
 FLINK = ["--runner=FlinkRunner", "--flink_master=[local]"]
@@ -39,3 +42,19 @@ def test_what_needs_nothing_is_let_through(tmp_path: Path) -> None:
     require(["--runner=DirectRunner", "--direct_num_workers=2"])
     process = ["--environment_type=PROCESS", f'--environment_config={{"command": "{tmp_path}/worker"}}']
     require(["--runner=PortableRunner", "--job_endpoint=localhost:8099", *process])
+
+
+@pytest.mark.parametrize(("args", "packs"), [
+    (BeamConfig().args, False),
+    ((*FLINK, "--environment_type=PROCESS"), False),
+    (("--runner=DataflowRunner", "--sdk_container_image=mine"), False),
+    ((*FLINK, "--environment_type=DOCKER"), True),
+])  # fmt: skip
+def test_tfx_packs_itself_only_for_workers_that_may_lack_it(
+    args: tuple[str, ...], packs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dependency_utils, "build_ephemeral_package", lambda: "packed")
+    options = BeamConfig(args).options()
+    assert dependency_utils.make_beam_dependency_flags(options) == options + ["--extra_package=packed"] * packs
+    image = PipelineOptions(options).get_all_options()["sdk_container_image"]
+    assert image == {True: None, False: "mine" if "mine" in args[-1] else "m3net"}[packs]
