@@ -100,8 +100,8 @@ class BeamConfig:
         # Neither has an option that says so. TFX takes the name of the workers' image as a reason not to pack; it is left to
         # `args` where the workers are containers of it, or get packages. Beam takes the other as a reason to stay in Python;
         # it allows triggers that none of our pipelines has.
-        packed = any(one.startswith(_ABOUT_WORKERS) for one in self.args)
-        return [*self.args, *([] if packed else ["--sdk_container_image=m3net"]), "--allow_unsafe_triggers"]
+        arranged = any(one.startswith(_ABOUT_WORKERS) for one in self.args)
+        return [*self.args, *([] if arranged else ["--sdk_container_image=m3net"]), "--allow_unsafe_triggers"]
 
 
 @dataclass(frozen=True)

@@ -234,46 +234,9 @@ def plan(arguments: argparse.Namespace) -> None:
 
 def query(arguments: argparse.Namespace) -> int:
     """Asks a server, or a release directly."""
-    from components.catalogue_gen.photo import normalise
-    from pipeline import asked, neighbours
-    from serving.client import Client
+    from pipeline import query as question
 
-    asked.check_words(arguments)
-    photo = normalise(_read(arguments.image))
-    if arguments.release:
-        found = _ask_release(arguments, photo)
-    else:
-        tls, token = asked.tls(arguments), asked.token(arguments)
-        with Client(arguments.server, arguments.model_name, tls=tls, token=token) as client:
-            if arguments.wait:
-                client.wait_until_ready(arguments.wait)
-            found = client.search(photo, arguments.attribute, arguments.k)
-    print(neighbours.as_text(found))
-    if arguments.html:
-        arguments.html.write_text(neighbours.as_html(photo, arguments.attribute, found), encoding="utf-8")
-        print(f"\nthe photos: {arguments.html}")
-    return 0
-
-
-def _read(image: str) -> bytes:
-    """A photo's file; what reads a URL takes seconds to load."""
-    if "://" not in image:
-        return Path(image).read_bytes()
-    from components.catalogue_gen.decode import read
-
-    return read(image)
-
-
-def _ask_release(arguments: argparse.Namespace, photo: bytes) -> list[Any]:
-    """Through the same server and protocol, on a port of its own: there is one way to an answer."""
-    from components.release_validator.check import running
-    from serving.client import Client
-    from serving.release import ReleaseError, versions
-
-    if not (arguments.release.is_dir() and versions(arguments.release)):
-        raise ReleaseError(f"--release {arguments.release}: holds no release; give the folder that holds the versions")
-    with running(arguments.release) as address, Client(address) as client:
-        return client.search(photo, arguments.attribute, arguments.k)
+    return question.run(arguments)
 
 
 def compile(arguments: argparse.Namespace) -> None:

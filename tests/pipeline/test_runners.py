@@ -44,17 +44,17 @@ def test_what_needs_nothing_is_let_through(tmp_path: Path) -> None:
     require(["--runner=PortableRunner", "--job_endpoint=localhost:8099", *process])
 
 
-@pytest.mark.parametrize(("args", "packs"), [
-    (BeamConfig().args, False),
-    ((*FLINK, "--environment_type=PROCESS"), False),
-    (("--runner=DataflowRunner", "--sdk_container_image=mine"), False),
-    ((*FLINK, "--environment_type=DOCKER"), True),
+@pytest.mark.parametrize(("args", "image"), [
+    (BeamConfig().args, "m3net"),
+    ((*FLINK, "--environment_type=PROCESS"), "m3net"),
+    (("--runner=DataflowRunner", "--sdk_container_image=mine"), "mine"),
+    ((*FLINK, "--environment_type=DOCKER"), None),
 ])  # fmt: skip
 def test_tfx_packs_itself_only_for_workers_that_may_lack_it(
-    args: tuple[str, ...], packs: bool, monkeypatch: pytest.MonkeyPatch
+    args: tuple[str, ...], image: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dependency_utils, "build_ephemeral_package", lambda: "packed")
     options = BeamConfig(args).options()
-    assert dependency_utils.make_beam_dependency_flags(options) == options + ["--extra_package=packed"] * packs
-    image = PipelineOptions(options).get_all_options()["sdk_container_image"]
-    assert image == {True: None, False: "mine" if "mine" in args[-1] else "m3net"}[packs]
+    packed = [] if image else ["--extra_package=packed"]
+    assert dependency_utils.make_beam_dependency_flags(options) == options + packed
+    assert PipelineOptions(options).get_all_options()["sdk_container_image"] == image
